@@ -1,0 +1,1 @@
+"""One request, from bytes to bytes. Start at ``pipeline.py``."""

@@ -1,0 +1,214 @@
+"""Every error a caller can meet, one class per stable code.
+
+    GatewayError
+    ├── MethodNotAllowed              405  METHOD_NOT_ALLOWED
+    ├── NotFound                      404  NOT_FOUND
+    ├── PayloadTooLarge               413  PAYLOAD_TOO_LARGE
+    ├── UnsupportedMediaType          415  UNSUPPORTED_MEDIA_TYPE
+    ├── AuthenticationError           401
+    │   ├── MissingApiKey                  MISSING_API_KEY
+    │   ├── InvalidKeyFormat               INVALID_KEY_FORMAT
+    │   ├── InvalidApiKey                  INVALID_API_KEY
+    │   ├── KeyRevoked                     KEY_REVOKED
+    │   └── KeyExpired                     KEY_EXPIRED
+    ├── RateLimited                   429  RATE_LIMITED
+    ├── RequestError                  400
+    │   ├── InvalidJson                    INVALID_JSON
+    │   ├── MissingOperation               MISSING_OPERATION
+    │   ├── UnknownOperation               UNKNOWN_OPERATION
+    │   ├── InvalidParameter               INVALID_PARAMETER
+    │   └── UnknownMarket                  UNKNOWN_MARKET
+    ├── NotAllowed                    403
+    │   ├── TierInsufficient               TIER_INSUFFICIENT
+    │   ├── OperationNotAllowed            OPERATION_NOT_ALLOWED
+    │   ├── CredentialNotAllowed           CREDENTIAL_NOT_ALLOWED
+    │   └── ExchangeNotAllowed             EXCHANGE_NOT_ALLOWED
+    ├── CredentialNotFound            404  CREDENTIAL_NOT_FOUND
+    ├── ClientOrderIdConflict         409  CLIENT_ORDER_ID_CONFLICT
+    ├── UnsupportedOperation          422  UNSUPPORTED_OPERATION
+    ├── ExchangeError                 502  EXCHANGE_ERROR
+    ├── ServiceUnavailable            503  SERVICE_UNAVAILABLE
+    └── InternalError                 500  INTERNAL_ERROR
+
+What a venue did to us is a different tree, in ``venue_failures.py``: it is classified first and becomes an
+``ExchangeError`` only when it is known what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+Details = Mapping[str, Any]
+
+
+class GatewayError(Exception):
+    """A refusal with a stable code. ``message`` is shown to the caller: it never holds a secret or exception text."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(self, message: str, *, details: Details | None = None, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.retry_after_s = retry_after_s
+
+
+class MethodNotAllowed(GatewayError):
+    code, status = "METHOD_NOT_ALLOWED", 405
+
+
+class NotFound(GatewayError):
+    code, status = "NOT_FOUND", 404
+
+
+class PayloadTooLarge(GatewayError):
+    code, status = "PAYLOAD_TOO_LARGE", 413
+
+
+class UnsupportedMediaType(GatewayError):
+    code, status = "UNSUPPORTED_MEDIA_TYPE", 415
+
+
+class AuthenticationError(GatewayError):
+    status = 401
+
+
+class MissingApiKey(AuthenticationError):
+    code = "MISSING_API_KEY"
+
+
+class InvalidKeyFormat(AuthenticationError):
+    code = "INVALID_KEY_FORMAT"
+
+
+class InvalidApiKey(AuthenticationError):
+    code = "INVALID_API_KEY"
+
+
+class KeyRevoked(AuthenticationError):
+    code = "KEY_REVOKED"
+
+
+class KeyExpired(AuthenticationError):
+    code = "KEY_EXPIRED"
+
+
+class RateLimited(GatewayError):
+    code, status = "RATE_LIMITED", 429
+
+
+class RequestError(GatewayError):
+    status = 400
+
+
+class InvalidJson(RequestError):
+    code = "INVALID_JSON"
+
+
+class MissingOperation(RequestError):
+    code = "MISSING_OPERATION"
+
+
+class UnknownOperation(RequestError):
+    code = "UNKNOWN_OPERATION"
+
+
+class InvalidParameter(RequestError):
+    """One field is wrong. ``field`` is its wire path (``orders[2].size``), ``expected`` a short phrase."""
+
+    code = "INVALID_PARAMETER"
+
+    def __init__(self, field: str, expected: str, *, message: str | None = None, **more: Any) -> None:
+        super().__init__(
+            message or f"{field}: expected {expected}", details={"field": field, "expected": expected, **more}
+        )
+        self.field = field
+        self.expected = expected
+
+    def within(self, prefix: str) -> InvalidParameter:
+        """The same complaint about a field nested under ``prefix``."""
+        more = {k: v for k, v in (self.details or {}).items() if k not in ("field", "expected")}
+        return InvalidParameter(f"{prefix}.{self.field}", self.expected, **more)
+
+
+class UnknownMarket(RequestError):
+    code = "UNKNOWN_MARKET"
+
+    def __init__(self, market: str, exchange: str, suggestions: Sequence[str]) -> None:
+        hint = f" Did you mean {' or '.join(suggestions)}?" if suggestions else " getMarkets lists what there is."
+        super().__init__(
+            f"{exchange} has no market called {market!a}.{hint}",
+            details={"field": "market", "suggestions": list(suggestions)},
+        )
+
+
+class NotAllowed(GatewayError):
+    status = 403
+
+
+class TierInsufficient(NotAllowed):
+    code = "TIER_INSUFFICIENT"
+
+
+class OperationNotAllowed(NotAllowed):
+    code = "OPERATION_NOT_ALLOWED"
+
+
+class CredentialNotAllowed(NotAllowed):
+    code = "CREDENTIAL_NOT_ALLOWED"
+
+
+class ExchangeNotAllowed(NotAllowed):
+    code = "EXCHANGE_NOT_ALLOWED"
+
+
+class CredentialNotFound(GatewayError):
+    code, status = "CREDENTIAL_NOT_FOUND", 404
+
+
+class ClientOrderIdConflict(GatewayError):
+    code, status = "CLIENT_ORDER_ID_CONFLICT", 409
+
+
+class UnsupportedOperation(GatewayError):
+    """The venue cannot do it; ``instead`` says what it can do."""
+
+    code, status = "UNSUPPORTED_OPERATION", 422
+
+
+class ExchangeError(GatewayError):
+    """A venue refused, or never heard of it.
+
+    ``outcome`` is ``rejected`` or ``not_sent``; ``reason`` a stable word (``Reason``); ``venue_text`` the venue's own
+    words, length-capped; ``retryable`` whether the same request may succeed later.
+    """
+
+    code, status = "EXCHANGE_ERROR", 502
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        outcome: str,
+        reason: str,
+        retryable: bool,
+        venue_text: str | None = None,
+        retry_after_s: int | None = None,
+        **more: Any,
+    ) -> None:
+        details = {"outcome": outcome, "reason": reason, "retryable": retryable, **more}
+        if venue_text:
+            details["venueMessage"] = venue_text[:300]
+        super().__init__(message, details=details, retry_after_s=retry_after_s)
+
+
+class ServiceUnavailable(GatewayError):
+    """We could not start: nothing was sent anywhere."""
+
+    code, status = "SERVICE_UNAVAILABLE", 503
+
+
+class InternalError(GatewayError):
+    code, status = "INTERNAL_ERROR", 500
