@@ -63,9 +63,10 @@ class TriggerSource(StrEnum):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What is true of a venue. ``unsupported`` says, per missing capability, what the caller can do instead.
 
-    ``request_expiry``: the venue refuses a request after its valid-until, so absence can be proved. ``visibility_lag_ms``:
-    how long after that an accepted order may still be missing from a lookup. ``lookup_includes_finished``: a lookup by
-    client id also finds filled and canceled orders. ``native_batch_size`` is 1 where a batch is sent leg by leg.
+    ``request_expiry``: the venue refuses a request after its valid-until, so absence can be proved.
+    ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
+    ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
+    ``native_batch_size`` is 1 where a batch is sent leg by leg.
     """
 
     supports: frozenset[Capability]

@@ -77,7 +77,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """One venue account. ``wrapped_key`` and ``sealed`` are the vault's; ``address`` and ``fingerprint`` may be shown."""
+    """One venue account. ``wrapped_key`` and ``sealed`` are the vault's; ``address``, ``fingerprint`` may be shown."""
 
     credential_id: str
     account_id: str
@@ -94,7 +94,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SealedSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret of the gateway itself (pepper, order id key), wrapped by the master key. ``name`` and ``version`` unique."""
+    """A secret of the gateway itself (pepper, order id key), wrapped by the master key. One per name and version."""
 
     name: str
     version: int
