@@ -58,7 +58,29 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
 def nearest_to(value: Decimal, step: Decimal) -> Decimal:
     """The multiple of ``step`` closest to ``value``; of two equally close, the lower."""
     below, above = floor_to(value, step), ceil_to(value, step)
-    return below if value - below <= above - value else above
+    with localcontext(prec=_WIDE_PRECISION):
+        return below if value - below <= above - value else above
+
+
+def padded(value: Decimal, exponent: Decimal) -> Decimal:
+    """``value`` with every decimal place of ``exponent`` (``Decimal('0.01')``), which it must not exceed.
+
+    ``Decimal.quantize`` alone raises for numbers of more than 28 digits.
+    """
+    with localcontext(prec=_WIDE_PRECISION):
+        return value.quantize(exponent)
+
+
+def product(left: Decimal, right: Decimal) -> Decimal:
+    """``left`` times ``right``, exactly: the operator rounds to 28 digits."""
+    with localcontext(prec=_WIDE_PRECISION):
+        return left * right
+
+
+def least_multiple(total: Decimal, price: Decimal, step: Decimal) -> Decimal:
+    """The smallest multiple of ``step`` that, times ``price``, is at least ``total``."""
+    with localcontext(prec=_WIDE_PRECISION, rounding=ROUND_CEILING):
+        return (total / (price * step)).to_integral_value(rounding=ROUND_CEILING) * step
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

@@ -143,6 +143,11 @@ class UnknownMarket(RequestError):
             details={"field": "market", "suggestions": list(suggestions)},
         )
 
+    def at(self, field: str) -> UnknownMarket:
+        """The same complaint about another field of the request, such as ``orders[2].market``."""
+        self.details = {**(self.details or {}), "field": field}
+        return self
+
 
 class NotAllowed(GatewayError):
     status = 403

@@ -8,7 +8,20 @@ from functools import cached_property
 
 import msgspec
 
-from normalization.decimals import ONE, ZERO, ceil_to, floor_to, is_multiple, nearest_to, plain, trimmed
+from normalization.decimals import (
+    ONE,
+    ZERO,
+    ceil_to,
+    floor_to,
+    is_multiple,
+    is_sane,
+    least_multiple,
+    nearest_to,
+    padded,
+    plain,
+    product,
+    trimmed,
+)
 from normalization.errors import InvalidParameter
 from normalization.orders import Side
 
@@ -23,7 +36,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
 
     ``tick_size`` and ``lot_size`` are the price and size steps; ``min_notional`` is in quote units; one contract is
     ``contract_multiplier`` base units (1,000 for a ``kPEPE`` listed as ``PEPE``), and ``size`` is in what the venue
-    trades: contracts.
+    trades: contracts. A step that is not a positive number of sane size is a ValueError: nothing could be checked.
     """
 
     exchange: str
@@ -39,6 +52,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
     contract_multiplier: Decimal = ONE
     max_leverage: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("tick_size", "lot_size", "contract_multiplier"):
+            step: Decimal = getattr(self, name)
+            if not is_sane(step) or step <= 0:
+                raise ValueError(f"{self.exchange} {self.symbol!a}: {name} is {step}")
+        if not is_sane(self.min_notional) or self.min_notional < 0:
+            raise ValueError(f"{self.exchange} {self.symbol!a}: min_notional is {self.min_notional}")
+
     @cached_property
     def price_exponent(self) -> Decimal:
         """A one in the last decimal place of a price: what ``Decimal.quantize`` takes."""
@@ -47,7 +68,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
 
     def price_text(self, price: Decimal) -> str:
         """A price as the wire shows it: every decimal place of the tick, more only where the price has more."""
-        return plain(price.quantize(self.price_exponent)) if self.on_tick(price) else trimmed(price)
+        return plain(padded(price, self.price_exponent)) if self.on_tick(price) else trimmed(price)
 
     def on_tick(self, price: Decimal) -> bool:
         return is_multiple(price, self.tick_size)
@@ -70,8 +91,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
 
     def check_notional(self, size: Decimal, price: Decimal, field: str = "size") -> None:
         """:raises InvalidParameter: below the venue's least order value, with the least valid size at that price."""
-        if size * price < self.min_notional:
-            least = trimmed(ceil_to(self.min_notional / price, self.lot_size))
+        if product(size, price) < self.min_notional:
+            least = trimmed(least_multiple(self.min_notional, price, self.lot_size))
             raise InvalidParameter(
                 field,
                 f"an order worth at least {trimmed(self.min_notional)} {self.quote}, which is {least} at that price",
@@ -79,5 +100,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
             )
 
     def worst_price(self, side: Side, price: Decimal) -> Decimal:
-        """``price`` as a limit on the tick that never allows a worse execution than ``price`` itself."""
+        """``price`` as a limit on the tick that never allows a worse execution than ``price`` itself.
+
+        Zero for a buy below one tick: no limit that the venue knows is low enough.
+        """
         return floor_to(price, self.tick_size) if side is Side.BUY else ceil_to(price, self.tick_size)

@@ -45,7 +45,7 @@ class Reason(StrEnum):
     OTHER = "OTHER"
 
 
-_RETRYABLE: Final = frozenset(
+RETRYABLE: Final = frozenset(
     {
         Reason.VENUE_RATE_LIMITED,
         Reason.VENUE_UNREACHABLE,
@@ -69,7 +69,7 @@ class VenueFailure(Exception):
 
     @property
     def retryable(self) -> bool:
-        return self.reason in _RETRYABLE
+        return self.reason in RETRYABLE
 
 
 class VenueNotReached(VenueFailure):

@@ -311,8 +311,8 @@ class Journal(Protocol):
         """When ``claim`` will next find something, or None."""
         ...
 
-    async def undecided(self, credential_id: str) -> int:
-        """How many rows of a credential are UNKNOWN."""
+    async def undecided(self, credential_id: str) -> Sequence[JournalRow]:
+        """The rows of a credential that are UNKNOWN, oldest first."""
         ...
 
     async def in_states(self, states: Sequence[OrderState], limit: int) -> Sequence[JournalRow]:

@@ -1,0 +1,160 @@
+"""A typed request to its venue: credential, market, capability, then the operation itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from adapters.base import Adapter, Capabilities, Network, VenueSession
+from gateway.auth import Principal
+from gateway.clock import Clock
+from gateway.directory_cache import CredentialDirectory
+from gateway.operations.desk import OrderDesk
+from gateway.operations.table import Operation
+from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
+from gateway.orders.desk import Sessions
+from gateway.timings import Timings
+from normalization.errors import ExchangeError, UnknownMarket, UnsupportedOperation
+from normalization.instruments import Instrument
+from normalization.resolver import Markets
+from normalization.venue_failures import (
+    Reason,
+    VenueDeferred,
+    VenueFailure,
+    VenueNotReached,
+    VenueRejected,
+    VenueUnclear,
+)
+from storage.ports import Credential, Directory
+
+READ_TIMEOUT_S: Final = 10.0
+
+
+class VenueCall(msgspec.Struct, frozen=True, kw_only=True):
+    """``gateway.operations.wire.Call``: everything that carrying out an operation needs."""
+
+    credential: Credential
+    session: VenueSession
+    capabilities: Capabilities
+    markets: Markets
+    instruments: Sequence[Instrument]
+    orders: OrderDesk
+    timings: Timings
+
+
+class AccountCaller(msgspec.Struct, frozen=True, kw_only=True):
+    """``gateway.operations.wire.Caller``."""
+
+    principal: Principal
+    directory: Directory
+
+    async def usable_credentials(self) -> Sequence[Credential]:
+        credentials = await self.directory.credentials(self.principal.account_id)
+        return [credential for credential in credentials if self.principal.may_use(credential)]
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        credentials: CredentialDirectory,
+        adapters: Mapping[str, Adapter],
+        sessions: Sessions,
+        orders: OrderDesk,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._credentials = credentials
+        self._adapters = adapters
+        self._sessions = sessions
+        self._orders = orders
+        self._clock = clock
+
+    async def perform(self, principal: Principal, operation: Operation, request: Request, timings: Timings) -> Reply:
+        if isinstance(request, AccountRequest):
+            return await request.answer(AccountCaller(principal=principal, directory=self._directory))
+        if not isinstance(request, CredentialRequest):
+            raise TypeError(f"{operation.name} is neither an account nor a credential request")
+        credential = await self._credentials.find(principal.account_id, str(request.credential_id))
+        principal.require_credential(credential)
+        adapter = self._adapters.get(credential.exchange)
+        if adapter is None:
+            raise UnsupportedOperation(f"This gateway runs without {credential.exchange}")
+        markets = await adapter.markets(Network(credential.network))
+        instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
+        _require_capability(operation, adapter)
+        async with self._sessions.use(credential) as session:
+            call = VenueCall(
+                credential=credential,
+                session=session,
+                capabilities=adapter.capabilities,
+                markets=markets,
+                instruments=instruments,
+                orders=self._orders,
+                timings=timings,
+            )
+            return await self._carry_out(operation, request, call)
+
+    async def _carry_out(self, operation: Operation, request: CredentialRequest, call: VenueCall) -> Reply:
+        started = self._clock.monotonic()
+        accounted = sum(call.timings.parts.values())
+        try:
+            if not operation.read_only:
+                # The desk has deadlines of its own: a placement must not be cut short between journal and answer.
+                return await request.perform(call)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await request.perform(call)
+        except VenueFailure as failure:
+            raise exchange_error(call.credential.exchange, failure) from failure
+        except TimeoutError:
+            silent = VenueUnclear(Reason.VENUE_TIMEOUT, f"no answer within {READ_TIMEOUT_S:.0f} s")
+            raise exchange_error(call.credential.exchange, silent) from None
+        finally:
+            elsewhere = sum(call.timings.parts.values()) - accounted
+            call.timings.add("venue", self._clock.monotonic() - started - elsewhere)
+
+
+def exchange_error(exchange: str, failure: VenueFailure) -> ExchangeError:
+    """A venue's failure of anything but a placement (the desk tells those), in the wire's words.
+
+    ``outcome`` is ``unknown`` where a request was sent and not answered: reads and cancels may simply be repeated.
+    """
+    outcome, prefix = _OUTCOMES.get(type(failure), ("unknown", f"{exchange} did not answer properly"))
+    return ExchangeError(
+        f"{prefix.format(exchange=exchange)}: {failure.text}",
+        outcome=outcome,
+        reason=failure.reason,
+        retryable=failure.retryable,
+        venue_text=failure.text if isinstance(failure, VenueRejected) else None,
+        retry_after_s=failure.retry_after_s,
+    )
+
+
+_OUTCOMES: Final = {
+    VenueRejected: ("rejected", "{exchange} refused"),
+    VenueNotReached: ("not_sent", "{exchange} could not be reached"),
+    VenueDeferred: ("not_sent", "{exchange} takes no requests just now"),
+}
+
+
+def _resolve(markets: Markets, field: str, name: str) -> Instrument:
+    try:
+        return markets.resolve(name)
+    except UnknownMarket as unknown:
+        raise unknown.at(field) from None
+
+
+def _require_capability(operation: Operation, adapter: Adapter) -> None:
+    """:raises UnsupportedOperation: with what the venue can do instead."""
+    capability, capabilities = operation.capability, adapter.capabilities
+    if capability is None or capability in capabilities.supports:
+        return
+    instead = capabilities.unsupported.get(capability, "")
+    raise UnsupportedOperation(
+        f"{adapter.exchange} does not support {operation.name}. {instead}".rstrip(),
+        details={"exchange": adapter.exchange, "operation": operation.name},
+    )

@@ -1,0 +1,321 @@
+"""The order desk: one durable row before the venue hears of an order, one classified outcome after.
+
+    draft → (session open) → journal, durably → send once, inside the deadline → classify → record → answer
+
+The whole of it is a task of the supervisor's, so that a caller who hangs up changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from adapters.base import Adapter, Grouping, Submission, VenueSession
+from gateway.clock import Clock
+from gateway.operations.desk import Canceled, Leg, Placed
+from gateway.operations.wire import Call
+from gateway.orders.classification import classify
+from gateway.orders.client_ids import ClientIds
+from gateway.orders.ledger import Ledger
+from gateway.orders.sending import Sender
+from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
+from gateway.orders.states import LIVE, UNDECIDED
+from gateway.orders.supervisor import Supervisor
+from normalization.errors import ClientOrderIdConflict, ExchangeError, ServiceUnavailable
+from normalization.instruments import Instrument
+from normalization.orders import Market
+from normalization.venue_failures import Reason, VenueFailure
+from storage.ports import Credential, Journal, JournalRow, OrderState
+
+LEASE_MS: Final = 15_000
+VALID_FOR_MS: Final = 10_000
+UNDECIDED_BRAKE: Final = 3
+FILL_WAIT_S: Final = 2.0
+LOOK_UP_S: Final = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Sessions(Protocol):
+    """Open venue sessions; one is not closed while it is in use."""
+
+    def use(self, credential: Credential) -> AbstractAsyncContextManager[VenueSession]: ...
+
+
+class Desk:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        sessions: Sessions,
+        adapters: Mapping[str, Adapter],
+        client_ids: ClientIds,
+        ledger: Ledger,
+        supervisor: Supervisor,
+        sender: Sender,
+        clock: Clock,
+        owner: str,
+    ) -> None:
+        self._journal = journal
+        self._sessions = sessions
+        self._adapters = adapters
+        self._client_ids = client_ids
+        self._ledger = ledger
+        self._supervisor = supervisor
+        self._sender = sender
+        self._clock = clock
+        self._owner = owner
+        self._under_way: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def place(
+        self, call: Call, operation: str, legs: Sequence[Leg], *, grouping: Grouping = Grouping.NONE
+    ) -> Sequence[Placed]:
+        if self._supervisor.is_closing:
+            raise ServiceUnavailable("The gateway is stopping: nothing was sent", retry_after_s=2)
+        return await self._supervisor.run(self._place(call, operation, legs, grouping))
+
+    async def _place(self, call: Call, operation: str, legs: Sequence[Leg], grouping: Grouping) -> list[Placed]:
+        legs = [leg if leg.client_order_id else _with_minted_id(leg) for leg in legs]
+        async with self._sessions.use(call.credential) as session:
+            async with self._alone(call.credential, legs):
+                started = self._clock.monotonic()
+                rows = self._draft(call, operation, legs)
+                earlier = await self._insert(call, rows)
+                if not any(earlier):
+                    rows = await self._send(call, session, rows, legs, grouping, started)
+            if any(earlier):
+                return await self._replay(call, session, rows, earlier, legs)
+            rows = [await self._await_fill(session, row, leg) for row, leg in zip(rows, legs, strict=True)]
+        return [standing_of(row, leg.instrument, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
+
+    async def _send(
+        self,
+        call: Call,
+        session: VenueSession,
+        rows: Sequence[JournalRow],
+        legs: Sequence[Leg],
+        grouping: Grouping,
+        started: float,
+    ) -> list[JournalRow]:
+        submissions = [_submission(row, leg) for row, leg in zip(rows, legs, strict=True)]
+        outcomes = await self._sender.send(session, submissions, grouping, started, call.capabilities)
+        with call.timings.measure("journal"):
+            return [
+                await self._ledger.settle(row, classify(submission, outcome))
+                for row, submission, outcome in zip(rows, submissions, outcomes, strict=True)
+            ]
+
+    @asynccontextmanager
+    async def _alone(self, credential: Credential, legs: Sequence[Leg]) -> AsyncIterator[None]:
+        """One at a time per client order id in this process: a retry waits for the first try's answer."""
+        keys = [(credential.credential_id, leg.client_order_id or "") for leg in legs]
+        while earlier := [self._under_way[key] for key in keys if key in self._under_way]:
+            await earlier[0].wait()
+        event = asyncio.Event()
+        self._under_way.update(dict.fromkeys(keys, event))
+        try:
+            yield
+        finally:
+            event.set()
+            for key in keys:
+                del self._under_way[key]
+
+    def _draft(self, call: Call, operation: str, legs: Sequence[Leg]) -> list[JournalRow]:
+        now_ms = self._clock.now_ms()
+        credential = call.credential
+        adapter = self._adapters[credential.exchange]
+        group_id = secrets.token_hex(16) if len(legs) > 1 else None
+        rows = []
+        for number, leg in enumerate(legs):
+            client_order_id = leg.client_order_id or ""
+            token = self._client_ids.token(credential.account_id, credential.credential_id, client_order_id, 0)
+            request = canonical_request(leg.intent)
+            rows.append(
+                JournalRow(
+                    order_key=secrets.token_hex(16),
+                    account_id=credential.account_id,
+                    credential_id=credential.credential_id,
+                    client_order_id=client_order_id,
+                    exchange=credential.exchange,
+                    network=credential.network,
+                    symbol=leg.intent.symbol,
+                    venue_client_id=adapter.client_id(token),
+                    operation=operation,
+                    request=request,
+                    request_hash=hashlib.sha256(operation.encode() + b"\n" + request).digest(),
+                    group_id=group_id,
+                    leg=number,
+                    owner=self._owner,
+                    lease_until_ms=now_ms + LEASE_MS,
+                    valid_until_ms=now_ms + VALID_FOR_MS,
+                    created_at_ms=now_ms,
+                    updated_at_ms=now_ms,
+                )
+            )
+        return rows
+
+    async def _insert(self, call: Call, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
+        """:raises ServiceUnavailable: when nothing may be sent now: the journal is down, or too much is in doubt."""
+        in_doubt = self._ledger.undecided_of(call.credential.credential_id)
+        if in_doubt >= UNDECIDED_BRAKE and not await self._ledger.wait_for_fewer(
+            call.credential.credential_id, UNDECIDED_BRAKE
+        ):
+            raise ServiceUnavailable(
+                f"{in_doubt} orders of this credential are still unaccounted for: nothing new is sent until they are",
+                details={"undecided": in_doubt},
+                retry_after_s=5,
+            )
+        with call.timings.measure("journal"):
+            return await self._journal.insert(rows)
+
+    async def _await_fill(self, session: VenueSession, row: JournalRow, leg: Leg) -> JournalRow:
+        """A market order is answered with what was filled: ask again for a bounded time where the venue is slow."""
+        if not isinstance(leg.intent.execution, Market):
+            return row
+        deadline = self._clock.monotonic() + FILL_WAIT_S
+        pause = 0.05
+        while row.state in LIVE and self._clock.monotonic() + pause < deadline:
+            await self._clock.sleep(pause)
+            pause *= 2
+            row = await self._refresh(session, row, leg.instrument)
+        return row
+
+    async def _replay(
+        self,
+        call: Call,
+        session: VenueSession,
+        rows: Sequence[JournalRow],
+        earlier: Sequence[JournalRow | None],
+        legs: Sequence[Leg],
+    ) -> list[Placed]:
+        """The present state of orders that were placed before under these ids with these parameters."""
+        standings = []
+        for row, known, leg in zip(rows, earlier, legs, strict=True):
+            if known is None or known.request_hash != row.request_hash:
+                taken = known or next(k for k in earlier if k is not None)
+                raise ClientOrderIdConflict(
+                    f"clientOrderId {taken.client_order_id!a} was used before "
+                    + ("with other parameters" if known else "in another batch")
+                    + ". An id belongs to one order for ever: use a new one for a new order.",
+                    details={"clientOrderId": taken.client_order_id},
+                )
+            present = await self._present(session, known, leg.instrument)
+            standings.append(standing_of(present, leg.instrument, call.capabilities, replayed=True))
+        return standings
+
+    async def _present(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
+        """The row, brought up to date as far as the venue answers in a bounded time."""
+        under_way = self._under_way.get((row.credential_id, row.client_order_id))
+        if under_way is not None:
+            await under_way.wait()
+            row = await self._journal.row(row.order_key) or row
+        if row.state in LIVE:
+            return await self._refresh(session, row, instrument)
+        if row.state in UNDECIDED and row.state is not OrderState.SENDING:
+            return await self._find(session, row, instrument)
+        return row
+
+    async def _refresh(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
+        if row.venue_order_id is None:
+            return row
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                order = await session.get_order(row.venue_order_id, instrument)
+        except (VenueFailure, TimeoutError):
+            return row
+        return await self._ledger.observe(row, order)
+
+    async def _find(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                order = await session.find_order(row.venue_client_id, instrument)
+        except (VenueFailure, TimeoutError):
+            return row
+        return row if order is None else await self._ledger.observe(row, order)
+
+    async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
+        row = await self._row(call, order_id, client_order_id)
+        async with self._sessions.use(call.credential) as session:
+            if row is not None:
+                instrument = call.markets.resolve(row.symbol)
+                present = await self._present(session, row, instrument)
+                return standing_of(present, instrument, call.capabilities)
+            if order_id is None:
+                raise _no_such_order(call, client_order_id)
+            instrument_hint = call.instruments[0] if call.instruments else None
+            order = await session.get_order(order_id, instrument_hint)
+        return standing_of_stranger(order, call.markets.resolve(order.symbol))
+
+    async def _row(self, call: Call, order_id: str | None, client_order_id: str | None) -> JournalRow | None:
+        account, credential = call.credential.account_id, call.credential.credential_id
+        if client_order_id is not None:
+            return await self._journal.find(account, credential, client_order_id)
+        return await self._journal.by_venue_order_id(account, credential, order_id or "")
+
+    async def cancel(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Canceled:
+        return await self._supervisor.run(self._cancel(call, order_id, client_order_id))
+
+    async def _cancel(self, call: Call, order_id: str | None, client_order_id: str | None) -> Canceled:
+        instrument = call.instruments[0] if call.instruments else None
+        async with self._sessions.use(call.credential) as session:
+            if client_order_id is not None:
+                row = await self._journal.find(
+                    call.credential.account_id, call.credential.credential_id, client_order_id
+                )
+                if row is None:
+                    raise _no_such_order(call, client_order_id)
+                instrument = call.markets.resolve(row.symbol)
+                row = await self._present(session, row, instrument)
+                if row.state in UNDECIDED:
+                    await self._cancel_when_found(session, row, instrument)
+                    return Canceled(pending=True)
+                if row.venue_order_id is None:
+                    raise _no_such_order(call, client_order_id)
+                order_id = row.venue_order_id
+            await session.cancel_order(order_id or "", instrument)
+        return Canceled()
+
+    async def cancel_undecided(self, call: Call, instrument: Instrument) -> list[str]:
+        if not self._ledger.undecided_of(call.credential.credential_id):
+            return []
+        undecided = await self._journal.undecided(call.credential.credential_id)
+        rows = [row for row in undecided if row.symbol == instrument.symbol]
+        async with self._sessions.use(call.credential) as session:
+            for row in rows:
+                await self._cancel_when_found(session, row, instrument)
+        return [row.client_order_id for row in rows]
+
+    async def _cancel_when_found(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> None:
+        """Record the cancel, then try it at once: repeating it later is harmless."""
+        await self._ledger.request_cancel(row)
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                await session.cancel_by_client_id(row.venue_client_id, instrument)
+        except (VenueFailure, TimeoutError) as failure:
+            _log.info("cancel kept for later", order=row.order_key, reason=type(failure).__name__)
+
+
+def _with_minted_id(leg: Leg) -> Leg:
+    return msgspec.structs.replace(leg, client_order_id=f"vg-{secrets.token_hex(12)}")
+
+
+def _submission(row: JournalRow, leg: Leg) -> Submission:
+    return Submission(
+        intent=leg.intent, instrument=leg.instrument, client_id=row.venue_client_id, valid_until_ms=row.valid_until_ms
+    )
+
+
+def _no_such_order(call: Call, client_order_id: str | None) -> ExchangeError:
+    return ExchangeError(
+        f"No order with clientOrderId {client_order_id!a} was placed with this credential",
+        outcome="rejected",
+        reason=Reason.ORDER_NOT_FOUND,
+        retryable=False,
+    )

@@ -1,0 +1,183 @@
+"""Finding out what became of orders nobody answered for. It looks up; it never submits.
+
+Work is claimed from the journal under a lease and a higher fence, so that any number of nodes share it. Idle, it
+sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from adapters.base import Adapter, Network, VenueSession
+from gateway.clock import Clock
+from gateway.orders.absence import LATE_LOOK_MS, Judgement, Ruling, rule_failure, rule_negative
+from gateway.orders.desk import Sessions
+from gateway.orders.ledger import Ledger
+from gateway.orders.states import LIVE
+from normalization.errors import GatewayError
+from normalization.instruments import Instrument
+from normalization.orders import Order
+from normalization.venue_failures import Reason, VenueFailure, VenueRejected
+from storage.ports import Directory, Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
+
+LEASE_MS: Final = 30_000
+LOOK_UP_S: Final = 10.0
+_AT_ONCE: Final = 16
+_IDLE_POLL_S: Final = 30.0
+_STORAGE_PAUSE_S: Final = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        ledger: Ledger,
+        directory: Directory,
+        sessions: Sessions,
+        adapters: Mapping[str, Adapter],
+        clock: Clock,
+        owner: str,
+    ) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._directory = directory
+        self._sessions = sessions
+        self._adapters = adapters
+        self._clock = clock
+        self._owner = owner
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be new work."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Remember what an earlier run left in doubt, before the first new order is placed."""
+        in_doubt = await self._journal.in_states([OrderState.UNKNOWN, OrderState.SENDING], 10_000)
+        self._ledger.remember_undecided(in_doubt)
+        if in_doubt:
+            _log.warning("orders in doubt from an earlier run", count=len(in_doubt))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                worked = await self.run_once()
+                pause = 0.0 if worked else await self._until_next()
+            except StorageUnavailable as problem:
+                _log.error("reconciliation waits for the database", problem=problem.problem)
+                pause = _STORAGE_PAUSE_S
+            if pause:
+                await self._sleep(pause)
+
+    async def run_once(self) -> int:
+        """Look after everything that is due now; how many orders that were."""
+        rows = await self._journal.claim(
+            owner=self._owner, now_ms=self._clock.now_ms(), lease_ms=LEASE_MS, limit=_AT_ONCE
+        )
+        await asyncio.gather(*(self._examine_safely(row) for row in rows))
+        return len(rows)
+
+    async def _until_next(self) -> float:
+        due_ms = await self._journal.next_due_ms()
+        if due_ms is None:
+            return _IDLE_POLL_S
+        return min(max((due_ms - self._clock.now_ms()) / 1000, 0.02), _IDLE_POLL_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _examine_safely(self, row: JournalRow) -> None:
+        """One order that cannot be looked up must not keep the others from it."""
+        try:
+            await self._examine(row)
+        except StorageUnavailable:
+            raise
+        except Exception:
+            _log.exception("order could not be examined", order=row.order_key)
+            await self._apply(row, rule_failure(row, self._clock.now_ms()), "the lookup failed inside the gateway")
+
+    async def _examine(self, claimed: JournalRow) -> None:
+        row: JournalRow | None = claimed
+        if claimed.state is OrderState.SENDING:
+            # Whoever was sending it is gone or stalled, and can no longer record anything: the fence has moved.
+            row = await self._ledger.move(
+                claimed, JournalChange(state=OrderState.UNKNOWN, note="nobody recorded what came of sending it")
+            )
+        if row is None:
+            return
+        try:
+            order = await self._ask_venue(row)
+        except (VenueFailure, TimeoutError, GatewayError, LookupError) as failure:
+            await self._apply(row, rule_failure(row, self._clock.now_ms()), f"lookup failed: {type(failure).__name__}")
+            return
+        if order is None:
+            capabilities = self._adapters[row.exchange].capabilities
+            ruling = rule_negative(row, capabilities, self._clock.now_ms())
+            await self._apply(row, ruling, "the venue does not show it")
+            return
+        present = await self._ledger.observe(row, order)
+        if present.state is OrderState.LATE_EXECUTION:
+            _log.critical("an order executed after its absence was proved", order=row.order_key, venue=row.exchange)
+
+    async def _ask_venue(self, row: JournalRow) -> Order | None:
+        """The venue's report of an order, after a cancel that was asked for while it could not be found."""
+        credential = await self._directory.credential(row.credential_id)
+        if credential is None:
+            raise LookupError(row.credential_id)
+        markets = await self._adapters[row.exchange].markets(Network(row.network))
+        instrument = markets.resolve(row.symbol)
+        async with self._sessions.use(credential) as session, asyncio.timeout(LOOK_UP_S):
+            if row.state in LIVE and row.cancel_requested_at_ms is not None:
+                await _cancel(session, row, instrument)
+            return await session.find_order(row.venue_client_id, instrument)
+
+    async def _apply(self, row: JournalRow, ruling: Ruling, finding: str) -> None:
+        if row.state is OrderState.NOT_PLACED:
+            # The one late look has been had.
+            await self._ledger.move(row, JournalChange(next_check_ms=None))
+            return
+        if row.state in LIVE:
+            await self._ledger.move(row, JournalChange(next_check_ms=ruling.next_check_ms, checks=row.checks + 1))
+            return
+        state: OrderState = row.state
+        next_check_ms, note = ruling.next_check_ms, ""
+        if ruling.judgement is Judgement.ABSENT:
+            state, next_check_ms = OrderState.NOT_PLACED, self._clock.now_ms() + LATE_LOOK_MS
+            note = f"{ruling.negatives} lookups after it expired did not find it"
+        elif ruling.judgement is Judgement.NEEDS_OPERATOR and row.state is not OrderState.NEEDS_OPERATOR:
+            state, note = OrderState.NEEDS_OPERATOR, f"no proof either way in 24 hours; last: {finding}"
+            _log.critical("an order needs an operator", order=row.order_key, venue=row.exchange)
+        await self._ledger.move(
+            row,
+            JournalChange(
+                state=state,
+                negatives=ruling.negatives,
+                last_negative_ms=ruling.last_negative_ms,
+                checks=row.checks + 1,
+                next_check_ms=next_check_ms,
+                reason=Reason.NOT_PLACED if state is OrderState.NOT_PLACED else row.reason,
+                evidence=note or row.evidence,
+                note=note,
+            ),
+        )
+
+
+async def _cancel(session: VenueSession, row: JournalRow, instrument: Instrument) -> None:
+    try:
+        await session.cancel_by_client_id(row.venue_client_id, instrument)
+    except VenueRejected:
+        # It closed by itself meanwhile: the report that follows tells how.
+        _log.info("nothing left to cancel", order=row.order_key)

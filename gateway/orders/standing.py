@@ -1,0 +1,115 @@
+"""How an order stands, told from its journal row: the same words for a first answer and for every replay of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from adapters.base import Capabilities
+from gateway.operations.desk import Placed
+from gateway.orders.absence import final_by_ms
+from gateway.orders.states import DENIED, UNDECIDED, state_of
+from normalization.decimals import ZERO
+from normalization.errors import ExchangeError, GatewayError
+from normalization.instruments import Instrument
+from normalization.orders import Execution, Limit, Market, Order, OrderIntent, OrderType, Stop, TakeProfit
+from normalization.venue_failures import RETRYABLE, Reason
+from storage.ports import JournalRow, OrderState
+
+_orders: Final = msgspec.json.Decoder(Order)
+_intents: Final = msgspec.json.Decoder(OrderIntent)
+_encoder: Final = msgspec.json.Encoder()
+
+_MESSAGES: Final = {
+    OrderState.REJECTED: "{exchange} refused the order: {evidence}",
+    OrderState.NOT_SENT: "Nothing was sent to {exchange}: {evidence}",
+    OrderState.NOT_PLACED: "{exchange} does not have the order and can no longer accept it: {evidence}",
+}
+
+
+def canonical_request(intent: OrderIntent) -> bytes:
+    """The same bytes for the same order, however its numbers were spelled (``0.10`` is ``0.1``)."""
+    return _encoder.encode(_plainly(intent))
+
+
+def intent_of(row: JournalRow) -> OrderIntent:
+    return _intents.decode(row.request)
+
+
+def encode_order(order: Order) -> bytes:
+    return _encoder.encode(order)
+
+
+def order_of(row: JournalRow) -> Order | None:
+    return None if row.venue_order is None else _orders.decode(row.venue_order)
+
+
+def standing_of(
+    row: JournalRow, instrument: Instrument, capabilities: Capabilities, *, replayed: bool = False
+) -> Placed:
+    return Placed(
+        client_order_id=row.client_order_id,
+        intent=intent_of(row),
+        instrument=instrument,
+        state=row.state,
+        order=None if row.state in DENIED else order_of(row),
+        failure=_denial(row, replayed) if row.state in DENIED else None,
+        replayed=replayed,
+        final_by_ms=final_by_ms(row, capabilities) if row.state in UNDECIDED else None,
+    )
+
+
+def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
+    """An order of the account that has no row: it was placed on the venue directly."""
+    price, trigger = order.price or ZERO, order.trigger_price or ZERO
+    execution: Execution
+    match order.type:
+        case OrderType.LIMIT:
+            execution = Limit(price=price)
+        case OrderType.MARKET:
+            execution = Market()
+        case OrderType.STOP:
+            execution = Stop(trigger_price=trigger)
+        case OrderType.TAKE_PROFIT:
+            execution = TakeProfit(trigger_price=trigger)
+    intent = OrderIntent(
+        symbol=order.symbol, side=order.side, size=order.size, execution=execution, reduce_only=order.reduce_only
+    )
+    return Placed(
+        client_order_id=None,
+        intent=intent,
+        instrument=instrument,
+        state=state_of(order),
+        order=order,
+        failure=None,
+        replayed=False,
+    )
+
+
+def _denial(row: JournalRow, replayed: bool) -> GatewayError:
+    reason = Reason(row.reason or Reason.OTHER)
+    more: dict[str, Any] = {"clientOrderId": row.client_order_id}
+    if replayed:
+        more["replayed"] = True
+    return ExchangeError(
+        _MESSAGES[row.state].format(exchange=row.exchange, evidence=row.evidence or "no reason given"),
+        outcome="rejected" if row.state is OrderState.REJECTED else "not_sent",
+        reason=reason,
+        retryable=reason in RETRYABLE or row.state is OrderState.NOT_PLACED,
+        venue_text=row.evidence if row.state is OrderState.REJECTED else None,
+        **more,
+    )
+
+
+def _plainly(intent: OrderIntent) -> OrderIntent:
+    execution = intent.execution
+    changes = {
+        name: value.normalize() + 0
+        for name in execution.__struct_fields__
+        if isinstance(value := getattr(execution, name), Decimal)
+    }
+    return msgspec.structs.replace(
+        intent, size=intent.size.normalize() + 0, execution=msgspec.structs.replace(execution, **changes)
+    )

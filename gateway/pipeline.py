@@ -1,0 +1,99 @@
+"""The request, top to bottom.
+
+    authenticate → charge limits → decode → authorize → credential, symbol, dispatch → encode
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import structlog
+
+from gateway import codec
+from gateway.auth import Authenticator, Principal
+from gateway.clock import Clock
+from gateway.dispatch import Dispatcher
+from gateway.limits import Limiter, Usage
+from gateway.metrics import Metrics
+from gateway.timings import Timings
+from normalization.errors import GatewayError, InternalError, ServiceUnavailable
+from storage.ports import StorageUnavailable
+
+_log = structlog.get_logger(__name__)
+
+
+class Credentials(NamedTuple):
+    """What a caller showed: the two headers that may bear a key, and where the request came from."""
+
+    api_key: str | None
+    authorization: str | None
+    peer: str
+
+
+class Trace:
+    """What is learnt of one request on its way, for its headers, metrics and log line."""
+
+    __slots__ = ("operation", "principal", "request_id", "started", "timings", "usage")
+
+    def __init__(self, request_id: str, clock: Clock) -> None:
+        self.request_id = request_id
+        self.started = clock.monotonic()
+        self.timings = Timings(clock)
+        self.principal: Principal | None = None
+        self.usage: Usage | None = None
+        self.operation = ""
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    error: GatewayError | None = None
+
+
+class Pipeline:
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        codec: codec.Codec,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+    ) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._codec = codec
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+
+    async def handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
+        """Answer one request. Never raises but for cancellation: every failure is an answer with a stable code."""
+        try:
+            return await self._handle(credentials, body, trace)
+        except GatewayError as error:
+            return refusal(error)
+        except StorageUnavailable as problem:
+            _log.error("storage unavailable", request=trace.request_id, problem=problem.problem, advice=problem.advice)
+            return refusal(
+                ServiceUnavailable("The gateway's storage is unavailable: nothing was sent", retry_after_s=1)
+            )
+        except Exception:
+            _log.exception("request failed", request=trace.request_id, operation=trace.operation)
+            return refusal(InternalError(f"Gateway error: report it with request id {trace.request_id}"))
+
+    async def _handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
+        with trace.timings.measure("auth"):
+            principal = trace.principal = await self._authenticator.authenticate(*credentials)
+        with trace.timings.measure("limits"):
+            trace.usage = await self._limiter.charge(principal)
+        envelope = self._codec.read(body)
+        operation = envelope.operation
+        trace.operation = operation.name
+        principal.require_operation(operation.name, operation.minimum_tier)
+        request = envelope.request()
+        reply = await self._dispatcher.perform(principal, operation, request, trace.timings)
+        return Answer(reply.http_status, codec.encode(reply))
+
+
+def refusal(error: GatewayError) -> Answer:
+    return Answer(error.status, codec.encode_error(error), error)
