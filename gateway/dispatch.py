@@ -9,15 +9,14 @@ from typing import Final
 import msgspec
 
 from adapters.base import Adapter, Capabilities, Network, VenueSession
-from gateway.auth import Principal
+from gateway.auth import CredentialDirectory, Principal
 from gateway.clock import Clock
-from gateway.directory_cache import CredentialDirectory
 from gateway.operations.desk import OrderDesk
 from gateway.operations.table import Operation
 from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
 from gateway.orders.desk import Sessions
 from gateway.timings import Timings
-from normalization.errors import ExchangeError, UnknownMarket, UnsupportedOperation
+from normalization.errors import ExchangeError, GatewayError, UnknownMarket, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
 from normalization.venue_failures import (
@@ -53,7 +52,7 @@ class AccountCaller(msgspec.Struct, frozen=True, kw_only=True):
 
     async def usable_credentials(self) -> Sequence[Credential]:
         credentials = await self.directory.credentials(self.principal.account_id)
-        return [credential for credential in credentials if self.principal.may_use(credential)]
+        return [credential for credential in credentials if _may_use(self.principal, credential)]
 
 
 class Dispatcher:
@@ -80,7 +79,7 @@ class Dispatcher:
         if not isinstance(request, CredentialRequest):
             raise TypeError(f"{operation.name} is neither an account nor a credential request")
         credential = await self._credentials.find(principal.account_id, str(request.credential_id))
-        principal.require_credential(credential)
+        principal.require_access(credential)
         adapter = self._adapters.get(credential.exchange)
         if adapter is None:
             raise UnsupportedOperation(f"This gateway runs without {credential.exchange}")
@@ -139,6 +138,14 @@ _OUTCOMES: Final = {
     VenueNotReached: ("not_sent", "{exchange} could not be reached"),
     VenueDeferred: ("not_sent", "{exchange} takes no requests just now"),
 }
+
+
+def _may_use(principal: Principal, credential: Credential) -> bool:
+    try:
+        principal.require_access(credential)
+    except GatewayError:
+        return False
+    return True
 
 
 def _resolve(markets: Markets, field: str, name: str) -> Instrument:

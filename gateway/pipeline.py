@@ -13,8 +13,7 @@ from gateway import codec
 from gateway.auth import Authenticator, Principal
 from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
-from gateway.limits import Limiter, Usage
-from gateway.metrics import Metrics
+from gateway.limits import Limiter, LimitExceeded, Usage
 from gateway.timings import Timings
 from normalization.errors import GatewayError, InternalError, ServiceUnavailable
 from storage.ports import StorageUnavailable
@@ -58,18 +57,19 @@ class Pipeline:
         limiter: Limiter,
         codec: codec.Codec,
         dispatcher: Dispatcher,
-        metrics: Metrics,
     ) -> None:
         self._authenticator = authenticator
         self._limiter = limiter
         self._codec = codec
         self._dispatcher = dispatcher
-        self._metrics = metrics
 
     async def handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
         """Answer one request. Never raises but for cancellation: every failure is an answer with a stable code."""
         try:
             return await self._handle(credentials, body, trace)
+        except LimitExceeded as error:
+            trace.usage = error.usage
+            return refusal(error)
         except GatewayError as error:
             return refusal(error)
         except StorageUnavailable as problem:

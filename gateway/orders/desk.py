@@ -21,7 +21,7 @@ from adapters.base import Adapter, Grouping, Submission, VenueSession
 from gateway.clock import Clock
 from gateway.operations.desk import Canceled, Leg, Placed
 from gateway.operations.wire import Call
-from gateway.orders.classification import classify
+from gateway.orders.classification import Next, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.sending import Sender
@@ -106,11 +106,13 @@ class Desk:
     ) -> list[JournalRow]:
         submissions = [_submission(row, leg) for row, leg in zip(rows, legs, strict=True)]
         outcomes = await self._sender.send(session, submissions, grouping, started, call.capabilities)
+        verdicts = [classify(submission, outcome) for submission, outcome in zip(submissions, outcomes, strict=True)]
         with call.timings.measure("journal"):
-            return [
-                await self._ledger.settle(row, classify(submission, outcome))
-                for row, submission, outcome in zip(rows, submissions, outcomes, strict=True)
-            ]
+            settled = [await self._ledger.settle(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
+        return [
+            await self._find(session, row, leg.instrument) if verdict.next is Next.LOOK_UP_NOW else row
+            for row, verdict, leg in zip(settled, verdicts, legs, strict=True)
+        ]
 
     @asynccontextmanager
     async def _alone(self, credential: Credential, legs: Sequence[Leg]) -> AsyncIterator[None]:

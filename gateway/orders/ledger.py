@@ -18,7 +18,6 @@ from normalization.orders import Order
 from storage.ports import Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
 
 FIRST_CHECK_MS: Final = 250
-_BRAKE_WAIT_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -35,11 +34,13 @@ class Ledger:
         *,
         on_settled: Callable[[JournalRow], None] = lambda row: None,
         on_doubt: Callable[[], None] = lambda: None,
+        brake_wait_s: float = 2.0,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._on_settled = on_settled
         self._on_doubt = on_doubt
+        self._brake_wait_s = brake_wait_s
         self._undecided: defaultdict[str, set[str]] = defaultdict(set)
         self._fewer = asyncio.Event()
 
@@ -57,7 +58,7 @@ class Ledger:
     async def wait_for_fewer(self, credential_id: str, limit: int) -> bool:
         """Wait, for a bounded time, until a credential has fewer than ``limit`` unknown orders; whether it has."""
         try:
-            async with asyncio.timeout(_BRAKE_WAIT_S):
+            async with asyncio.timeout(self._brake_wait_s):
                 while self.undecided_of(credential_id) >= limit:
                     self._fewer.clear()
                     await self._fewer.wait()

@@ -1,0 +1,189 @@
+"""The composition root: the only place that constructs stores, adapters and listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
+
+import structlog
+from storage.sql import Stores, open_sqlite
+
+from adapters.base import Adapter
+from adapters.registry import VenueContext, open_adapters
+from gateway.auth import Authenticator, CredentialDirectory
+from gateway.clock import Clock, SystemClock
+from gateway.codec import Codec
+from gateway.directory_cache import RevisionWatch
+from gateway.dispatch import Dispatcher
+from gateway.endpoint import Endpoint
+from gateway.keyring import Keyring, MasterKeyRing
+from gateway.limits import InProcessLimiter
+from gateway.metrics import Metrics
+from gateway.operations.table import OPERATIONS
+from gateway.orders.client_ids import ClientIds
+from gateway.orders.desk import Desk
+from gateway.orders.ledger import Ledger
+from gateway.orders.reconciler import Reconciler
+from gateway.orders.sending import Sender
+from gateway.orders.supervisor import Supervisor
+from gateway.pipeline import Pipeline
+from gateway.settings import Settings
+from gateway.vault import Vault, VenueSessions
+from gateway.web import Sites, make_site
+
+DRAIN_S: Final = 15.0
+HOUSEKEEPING_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """Everything one process is made of, wired once. ``running`` starts it and stops it in order."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stores: Stores,
+        keyring: Keyring,
+        vault: Vault,
+        adapters: Mapping[str, Adapter],
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.vault = vault
+        self.adapters = adapters
+        self.clock = clock
+        self.metrics = Metrics()
+        owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        watch = RevisionWatch(stores.directory, clock)
+        self.sessions = VenueSessions(vault, adapters, clock)
+        self.authenticator = Authenticator(stores.directory, keyring, clock, watch)
+        self.limiter = InProcessLimiter(stores.usage, clock)
+        self.supervisor = Supervisor()
+        self.ledger = Ledger(
+            stores.journal,
+            clock,
+            on_settled=self.metrics.order,
+            on_doubt=lambda: self.reconciler.wake(),
+        )
+        self.reconciler = Reconciler(
+            journal=stores.journal,
+            ledger=self.ledger,
+            directory=stores.directory,
+            sessions=self.sessions,
+            adapters=adapters,
+            clock=clock,
+            owner=owner,
+        )
+        self.desk = Desk(
+            journal=stores.journal,
+            sessions=self.sessions,
+            adapters=adapters,
+            client_ids=ClientIds(keyring.order_id_key),
+            ledger=self.ledger,
+            supervisor=self.supervisor,
+            sender=Sender(clock),
+            clock=clock,
+            owner=owner,
+        )
+        self.pipeline = Pipeline(
+            authenticator=self.authenticator,
+            limiter=self.limiter,
+            codec=Codec(OPERATIONS),
+            dispatcher=Dispatcher(
+                directory=stores.directory,
+                credentials=CredentialDirectory(
+                    stores.directory, clock, watch, on_revoked=self.sessions.forget
+                ),
+                adapters=adapters,
+                sessions=self.sessions,
+                orders=self.desk,
+                clock=clock,
+            ),
+        )
+        self.endpoint = Endpoint(
+            self.pipeline,
+            metrics=self.metrics,
+            clock=clock,
+            max_in_flight=settings.max_in_flight,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Sites]:
+        """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
+        await self.reconciler.start()
+        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
+        sites = await make_site(self)
+        try:
+            yield sites
+        finally:
+            await sites.stop_listening()
+            if not await self.supervisor.drain(DRAIN_S):
+                _log.warning("orders were still under way: they are reconciled at the next start")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await sites.close()
+            await self.flush()
+            await self.sessions.close()
+
+    async def flush(self) -> None:
+        """Store what is counted in memory."""
+        await self.authenticator.flush()
+        await self.limiter.flush()
+
+    async def problems(self) -> dict[str, str]:
+        """What keeps this gateway from serving, by part; empty when it is ready."""
+        found: dict[str, str] = {}
+        if self.supervisor.is_closing:
+            found["gateway"] = "stopping"
+        await _probe(found, "database", self.stores.directory.revision)
+        return found
+
+    async def _keep_house(self) -> None:
+        while True:
+            await self.clock.sleep(HOUSEKEEPING_S)
+            try:
+                await self.flush()
+                await self.sessions.close_idle()
+            except Exception:
+                _log.exception("housekeeping failed; it is tried again in a minute")
+
+
+async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[object]]) -> None:
+    try:
+        async with asyncio.timeout(1.0):
+            await ask()
+    except Exception as problem:
+        found[part] = type(problem).__name__
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+    """A gateway with its stores and venues open, not listening yet.
+
+    :raises MasterKeyError, StorageUnavailable: with advice for the operator.
+    """
+    clock = clock or SystemClock()
+    ring = MasterKeyRing.load(settings.require_master_key())
+    async with contextlib.AsyncExitStack() as stack:
+        stores = await open_sqlite(settings.data_dir / "venuegate.db")
+        stack.push_async_callback(stores.close)
+        keyring = await Keyring.open(stores.directory, ring)
+        adapters = await open_adapters(VenueContext(data_dir=settings.data_dir, now_ms=clock.now_ms))
+        for adapter in adapters.values():
+            stack.push_async_callback(adapter.close)
+        vault = Vault(ring, keyring.fingerprint_key)
+        yield Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
+
+
+

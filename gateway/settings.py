@@ -1,0 +1,243 @@
+"""Every setting, read once. Nothing else in the gateway reads the environment.
+
+A setting is a ``VENUEGATE_…`` variable or the flag of ``serve`` with the same name (``VENUEGATE_DATA_DIR``,
+``--data-dir``); a flag wins. All that is wrong is told at once, and no message repeats a secret or an address.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
+
+PREFIX: Final = "VENUEGATE_"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("json", "text")
+
+_KNOWN: Final = (
+    "host",
+    "port",
+    "workers",
+    "data_dir",
+    "demo",
+    "public_url",
+    "metrics_host",
+    "metrics_port",
+    "master_key",
+    "master_key_file",
+    "log_level",
+    "log_format",
+    "max_body_bytes",
+    "max_in_flight",
+    "redis_url",
+    "database_url",
+)
+_NOT_BUILT: Final = {
+    "redis_url": "this build counts limits inside its process and cannot use Redis",
+    "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
+}
+_MAX_DIGITS: Final = 9
+_YES: Final = frozenset({"1", "true", "yes", "on"})
+_NO: Final = frozenset({"0", "false", "no", "off"})
+
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: one line per problem, each with the variable and what was expected."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this gateway runs.
+
+    ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
+    clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
+    ``max_in_flight`` requests are served at once; more are refused. ``warnings`` are for the log.
+    """
+
+    host: str
+    port: int
+    workers: int
+    data_dir: Path
+    demo: bool
+    public_url: str | None
+    metrics_host: str
+    metrics_port: int | None
+    master_key: MasterKeySource | None
+    log_level: str
+    log_format: str
+    max_body_bytes: int
+    max_in_flight: int
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
+        """From the environment and the flags given; a flag that is None was not given.
+
+        :raises SettingsError: at least one is malformed, unknown among the flags, or not possible in this build.
+        """
+        reader = _Reader(environ, overrides)
+        host = reader.text("host", "127.0.0.1")
+        port = reader.number("port", 8080, 0, 65_535)
+        workers = reader.number("workers", 1, 1, 256)
+        metrics_host = reader.text("metrics_host", "127.0.0.1")
+        metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
+        demo = reader.flag("demo")
+        loaded = cls(
+            host=host,
+            port=port,
+            workers=workers,
+            data_dir=Path(reader.text("data_dir", "var")).expanduser(),
+            demo=demo,
+            public_url=reader.url("public_url"),
+            metrics_host=metrics_host,
+            metrics_port=metrics_port or None,
+            master_key=_master_key(reader),
+            log_level=reader.choice("log_level", "info", LOG_LEVELS),
+            log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
+            max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
+            max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            warnings=_unknown(environ),
+        )
+        _refuse_what_is_not_built(reader, workers)
+        if metrics_port and port == metrics_port and host == metrics_host:
+            reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return loaded
+
+    def require_master_key(self) -> MasterKeySource:
+        """:raises SettingsError: none was given."""
+        if self.master_key is None:
+            problem = "VENUEGATE_MASTER_KEY_FILE: there is no master key, and without one no secret can be kept."
+            raise SettingsError([f"{problem} {MAKE_MASTER_KEY}."])
+        return self.master_key
+
+
+class _Reader:
+    """One value per call: the flag, else the variable, else the default. Problems are collected, not raised."""
+
+    def __init__(self, environ: Mapping[str, str], overrides: Mapping[str, object]) -> None:
+        self._environ = environ
+        self._overrides = overrides
+        self.problems: list[str] = [
+            f"{_flag(name)}: there is no such setting" for name in overrides if name not in _KNOWN
+        ]
+
+    def given(self, name: str) -> str | None:
+        """What was given, as text; an empty variable is one that was not given."""
+        override = self._overrides.get(name)
+        if override is not None:
+            return str(override)
+        return self._environ.get(_variable(name), "").strip() or None
+
+    def text(self, name: str, default: str) -> str:
+        return self.given(name) or default
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        expected = f"a whole number from {least} to {most}"
+        return self._parsed(name, default, expected, lambda text: _whole_number(text, least, most))
+
+    def flag(self, name: str) -> bool:
+        return self._parsed(name, False, "true or false", _truth)
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        expected = f"one of {', '.join(choices)}"
+        return self._parsed(name, default, expected, lambda text: text.lower() if text.lower() in choices else None)
+
+    def url(self, name: str) -> str | None:
+        return self._parsed(name, None, "an address such as https://gateway.example.com", _base_url)
+
+    def complain(self, name: str, problem: str) -> None:
+        """Note what is wrong with a setting, under the name by which it was given."""
+        flagged = self._overrides.get(name) is not None
+        self.problems.append(f"{_flag(name) if flagged else _variable(name)}: {problem}")
+
+    def _parsed(self, name: str, default: T, expected: str, parse: Callable[[str], T | None]) -> T:
+        text = self.given(name)
+        if text is None:
+            return default
+        value = parse(text)
+        if value is None:
+            self.complain(name, f"expected {expected}")
+            return default
+        return value
+
+
+def _master_key(reader: _Reader) -> MasterKeySource | None:
+    path, text = reader.given("master_key_file"), reader.given("master_key")
+    if path is not None and text is not None:
+        reader.problems.append("VENUEGATE_MASTER_KEY and VENUEGATE_MASTER_KEY_FILE: expected one of them, not both")
+    if path is not None:
+        return MasterKeyFile(Path(path).expanduser())
+    return None if text is None else MasterKeyText(text, _variable("master_key"))
+
+
+def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
+    for name, instead in _NOT_BUILT.items():
+        if reader.given(name) is not None:
+            reader.complain(name, f"{instead}; expected it to be left out")
+    if workers > 1:
+        reader.complain(
+            "workers",
+            f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
+            " admit the whole limit",
+        )
+
+
+def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = [_variable(name) for name in _KNOWN]
+    warnings: list[str] = []
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            nearest = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            warnings.append(f"{variable} is not a setting and was ignored{hint}")
+    return tuple(warnings)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _whole_number(text: str, least: int, most: int) -> int | None:
+    # isdecimal alone would take other scripts' digits, and a long one would be slow to read.
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
+        return None
+    number = int(text)
+    return number if least <= number <= most else None
+
+
+def _truth(text: str) -> bool | None:
+    word = text.lower()
+    return True if word in _YES else False if word in _NO else None
+
+
+def _base_url(text: str) -> str | None:
+    try:
+        parts = urlsplit(text)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    if any(character.isspace() for character in text):
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
+        return None
+    if parts.username is not None or parts.query or parts.fragment or parts.path not in ("", "/"):
+        return None
+    return f"{parts.scheme}://{parts.netloc}"

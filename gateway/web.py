@@ -1,0 +1,128 @@
+"""The listeners: ``POST /v1`` past the router, everything else through it, metrics on a port of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from gateway import codec, pages
+from gateway.endpoint import PATH, new_request_id
+from normalization.errors import NotFound
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+KEEP_ALIVE_S: Final = 60.0
+_V1_PATHS: Final = frozenset({PATH, PATH + "/"})
+
+
+class Sites:
+    """What listens, and where."""
+
+    def __init__(self, runner: web.AppRunner, metrics: web.AppRunner | None) -> None:
+        self._runner = runner
+        self._metrics = metrics
+
+    @property
+    def port(self) -> int:
+        """The port of the gateway: the one asked for, or the one the system chose for 0."""
+        return _port(self._runner)
+
+    @property
+    def metrics_port(self) -> int | None:
+        return None if self._metrics is None else _port(self._metrics)
+
+    async def stop_listening(self) -> None:
+        """Take no new connections; those that are open are still served."""
+        for site in list(self._runner.sites):
+            await site.stop()
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+        if self._metrics is not None:
+            await self._metrics.cleanup()
+
+
+async def make_site(gateway: Gateway) -> Sites:
+    """Start listening.
+
+    :raises OSError: an address is taken or not ours.
+    """
+    settings = gateway.settings
+    runner = web.AppRunner(_application(gateway), access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+    await runner.setup()
+    _serve_v1_first(runner, gateway)
+    metrics = None
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        if settings.metrics_port is not None:
+            metrics = web.AppRunner(_metrics_application(gateway), access_log=None)
+            await metrics.setup()
+            await web.TCPSite(metrics, settings.metrics_host, settings.metrics_port).start()
+    except OSError:
+        await runner.cleanup()
+        if metrics is not None:
+            await metrics.cleanup()
+        raise
+    return Sites(runner, metrics)
+
+
+def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
+    """Hand ``/v1`` to the endpoint before aiohttp's router, middlewares and signals, which it needs none of."""
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner is not set up")
+    route, endpoint = server.request_handler, gateway.endpoint
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path in _V1_PATHS:
+            return await endpoint(request)
+        return await route(request)
+
+    server.request_handler = handle
+
+
+def _application(gateway: Gateway) -> web.Application:
+    app = web.Application()
+
+    async def alive(request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(request: web.Request) -> web.Response:
+        problems = await gateway.problems()
+        return web.json_response(
+            {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
+        )
+
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+    pages.add_routes(app)
+    app.router.add_route("*", "/{path:.*}", _not_found)
+    return app
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    error = NotFound("There is nothing here: POST a JSON operation to /v1; GET /docs says what it takes")
+    return web.Response(
+        status=error.status,
+        body=codec.encode_error(error),
+        content_type="application/json",
+        headers={"X-Request-Id": new_request_id()},
+    )
+
+
+def _metrics_application(gateway: Gateway) -> web.Application:
+    app = web.Application()
+
+    async def expose(request: web.Request) -> web.Response:
+        from gateway.metrics import CONTENT_TYPE
+
+        return web.Response(body=gateway.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    app.router.add_get("/metrics", expose)
+    return app
+
+
+def _port(runner: web.AppRunner) -> int:
+    return int(runner.addresses[0][1])
