@@ -15,7 +15,7 @@ BPS: Final = Decimal(10_000)
 MAX_DIGITS: Final = 30
 MAX_MAGNITUDE: Final = 18
 
-_WIDE_PRECISION: Final = 80
+_WIDE_PRECISION: Final = 120
 
 
 def plain(value: Decimal) -> str:

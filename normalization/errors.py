@@ -56,18 +56,26 @@ class GatewayError(Exception):
 
 
 class MethodNotAllowed(GatewayError):
+    """Only POST is answered at /v1."""
+
     code, status = "METHOD_NOT_ALLOWED", 405
 
 
 class NotFound(GatewayError):
+    """Nothing is served at that path."""
+
     code, status = "NOT_FOUND", 404
 
 
 class PayloadTooLarge(GatewayError):
+    """The request body is over the limit."""
+
     code, status = "PAYLOAD_TOO_LARGE", 413
 
 
 class UnsupportedMediaType(GatewayError):
+    """The body is not JSON, or it is compressed."""
+
     code, status = "UNSUPPORTED_MEDIA_TYPE", 415
 
 
@@ -76,26 +84,38 @@ class AuthenticationError(GatewayError):
 
 
 class MissingApiKey(AuthenticationError):
+    """No API key was sent."""
+
     code = "MISSING_API_KEY"
 
 
 class InvalidKeyFormat(AuthenticationError):
+    """The key is not mt_live_ or mt_test_ followed by 43 characters."""
+
     code = "INVALID_KEY_FORMAT"
 
 
 class InvalidApiKey(AuthenticationError):
+    """There is no such key."""
+
     code = "INVALID_API_KEY"
 
 
 class KeyRevoked(AuthenticationError):
+    """The key was revoked."""
+
     code = "KEY_REVOKED"
 
 
 class KeyExpired(AuthenticationError):
+    """The key has passed its expiry date."""
+
     code = "KEY_EXPIRED"
 
 
 class RateLimited(GatewayError):
+    """The account used up its minute or its day; Retry-After says how long to wait."""
+
     code, status = "RATE_LIMITED", 429
 
 
@@ -104,14 +124,20 @@ class RequestError(GatewayError):
 
 
 class InvalidJson(RequestError):
+    """The body is not one JSON object, or a name stands in it twice."""
+
     code = "INVALID_JSON"
 
 
 class MissingOperation(RequestError):
+    """The body has no operation field."""
+
     code = "MISSING_OPERATION"
 
 
 class UnknownOperation(RequestError):
+    """There is no operation of that name; the message suggests the nearest."""
+
     code = "UNKNOWN_OPERATION"
 
 
@@ -134,6 +160,8 @@ class InvalidParameter(RequestError):
 
 
 class UnknownMarket(RequestError):
+    """The exchange has no such market, or several that it could mean; the nearest symbols are suggested."""
+
     code = "UNKNOWN_MARKET"
 
     def __init__(self, market: str, exchange: str, suggestions: Sequence[str]) -> None:
@@ -154,26 +182,38 @@ class NotAllowed(GatewayError):
 
 
 class TierInsufficient(NotAllowed):
+    """The operation needs a higher tier than the account's."""
+
     code = "TIER_INSUFFICIENT"
 
 
 class OperationNotAllowed(NotAllowed):
+    """The operation is not in this key's scope."""
+
     code = "OPERATION_NOT_ALLOWED"
 
 
 class CredentialNotAllowed(NotAllowed):
+    """The credential is not in this key's scope, or on the other side of live and test."""
+
     code = "CREDENTIAL_NOT_ALLOWED"
 
 
 class ExchangeNotAllowed(NotAllowed):
+    """The exchange is not in this key's scope."""
+
     code = "EXCHANGE_NOT_ALLOWED"
 
 
 class CredentialNotFound(GatewayError):
+    """The account has no such credential."""
+
     code, status = "CREDENTIAL_NOT_FOUND", 404
 
 
 class ClientOrderIdConflict(GatewayError):
+    """The clientOrderId was used before, with other parameters."""
+
     code, status = "CLIENT_ORDER_ID_CONFLICT", 409
 
 
@@ -216,4 +256,6 @@ class ServiceUnavailable(GatewayError):
 
 
 class InternalError(GatewayError):
+    """The gateway failed; report the request id if it persists."""
+
     code, status = "INTERNAL_ERROR", 500

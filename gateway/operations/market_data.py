@@ -19,7 +19,7 @@ from gateway.operations.wire import (
     price,
     seconds,
 )
-from normalization.decimals import trimmed
+from normalization.decimals import padded, trimmed
 from normalization.instruments import InstrumentKind
 
 Interval = Literal["1", "5", "15", "60", "240", "1440", 1, 5, 15, 60, 240, 1440]
@@ -200,4 +200,4 @@ _RATE_PLACES = Decimal("1e-10")
 
 def rate(value: Decimal) -> str:
     """A funding rate to ten decimal places at most."""
-    return trimmed(value.quantize(_RATE_PLACES))
+    return trimmed(padded(value, _RATE_PLACES))

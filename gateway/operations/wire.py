@@ -13,7 +13,7 @@ from msgspec import Meta
 from adapters.base import Capabilities, VenueSession
 from gateway.operations.desk import OrderDesk
 from gateway.timings import Timings
-from normalization.decimals import plain, trimmed
+from normalization.decimals import padded, plain, trimmed
 from normalization.errors import InvalidParameter
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
@@ -135,7 +135,7 @@ def require_printable(text: str, field: str) -> None:
 
 def money(value: Decimal) -> str:
     """An amount of the settle asset, to eight decimal places at most and two at least."""
-    text = trimmed(value.quantize(_MONEY_PLACES))
+    text = trimmed(padded(value, _MONEY_PLACES))
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction:0<2}"
 
@@ -143,8 +143,8 @@ def money(value: Decimal) -> str:
 def price(value: Decimal, instrument: Instrument) -> str:
     """A price with every decimal place of its tick; an average that lies between ticks with four places more."""
     if instrument.on_tick(value):
-        return plain(value.quantize(instrument.price_exponent))
-    return trimmed(value.quantize(instrument.price_exponent.scaleb(-4)))
+        return plain(padded(value, instrument.price_exponent))
+    return trimmed(padded(value, instrument.price_exponent.scaleb(-4)))
 
 
 def seconds(epoch_ms: int) -> int:

@@ -11,7 +11,7 @@ from adapters.base import Capabilities
 from gateway.operations.desk import Placed
 from gateway.orders.absence import final_by_ms
 from gateway.orders.states import DENIED, UNDECIDED, state_of
-from normalization.decimals import ZERO
+from normalization.decimals import ZERO, trimmed
 from normalization.errors import ExchangeError, GatewayError
 from normalization.instruments import Instrument
 from normalization.orders import Execution, Limit, Market, Order, OrderIntent, OrderType, Stop, TakeProfit
@@ -106,10 +106,10 @@ def _denial(row: JournalRow, replayed: bool) -> GatewayError:
 def _plainly(intent: OrderIntent) -> OrderIntent:
     execution = intent.execution
     changes = {
-        name: value.normalize() + 0
+        name: Decimal(trimmed(value))
         for name in execution.__struct_fields__
         if isinstance(value := getattr(execution, name), Decimal)
     }
     return msgspec.structs.replace(
-        intent, size=intent.size.normalize() + 0, execution=msgspec.structs.replace(execution, **changes)
+        intent, size=Decimal(trimmed(intent.size)), execution=msgspec.structs.replace(execution, **changes)
     )

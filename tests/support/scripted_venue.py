@@ -99,6 +99,7 @@ class ScriptedVenue:
         self.lookup_failure: Exception | None = None
         self.cancel_failure: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.arrived = asyncio.Event()
         self.lookups = 0
         self.dedupes = True
         self.executions: list[str] = []
@@ -159,6 +160,7 @@ class ScriptedVenue:
 
     async def place_order(self, submission: Submission) -> Order:
         self.sent.append(submission)
+        self.arrived.set()
         if self.gate is not None:
             await self.gate.wait()
         behaviour = self.script.popleft() if self.script else accept

@@ -91,8 +91,7 @@ async def test_two_requests_with_one_id_at_the_same_moment_place_one_order() -> 
     machine = Machine()
     machine.venue.gate = asyncio.Event()
     both = asyncio.gather(machine.place("a"), machine.place("a"))
-    while not machine.venue.sent:
-        await asyncio.sleep(0)
+    await machine.venue.arrived.wait()
     machine.venue.gate.set()
     first, second = await both
     assert len(machine.venue.sent) == 1
@@ -110,8 +109,7 @@ async def test_a_caller_who_hangs_up_changes_nothing() -> None:
     machine = Machine()
     machine.venue.gate = asyncio.Event()
     caller = asyncio.create_task(machine.place("a"))
-    while not machine.venue.sent:
-        await asyncio.sleep(0)
+    await machine.venue.arrived.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
