@@ -133,7 +133,8 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await sites.close()
-            await self.flush()
+            await self.authenticator.flush()
+            await self.limiter.close()
             await self.sessions.close()
 
     async def flush(self) -> None:

@@ -32,7 +32,7 @@ from storage.ports import Credential, Directory, KeyEnvironment, KeyWithAccount,
 
 FLUSH_EVERY_S: Final = 60.0
 
-_NETWORKS: Final = {
+NETWORKS: Final = {
     KeyEnvironment.LIVE: frozenset({Network.MAINNET.value}),
     KeyEnvironment.TEST: frozenset({Network.TESTNET.value, Network.PAPER.value}),
 }
@@ -79,7 +79,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def require_network(self, network: str) -> None:
         """:raises CredentialNotAllowed: a live key reaches mainnet only, a test key testnet and paper only."""
-        if network not in _NETWORKS[self.environment]:
+        if network not in NETWORKS[self.environment]:
             needed = "mt_live_" if network == Network.MAINNET else "mt_test_"
             raise CredentialNotAllowed(
                 f"This credential is for {network}: it needs an {needed} key; this is an mt_{self.environment}_ key."

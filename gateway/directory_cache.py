@@ -29,18 +29,21 @@ FRESH_FOR_S: Final = 5.0
 ABSENT_FOR_S: Final = 2.0
 USABLE_FOR_S: Final = 30.0
 ANSWER_WITHIN_S: Final = 0.9
+MOMENT_S: Final = 0.1
 
 
 class RevisionWatch:
     """Reads the directory's revision at most once a second, and only when somebody asks for something.
 
     The last look is trusted for two seconds: from its first second on a new one runs beside the requests, after its
-    second one they wait for it. ``down`` is whether the last look, or a load, failed.
+    second one they wait for it. ``down`` is whether the last look, or a load, failed; one that takes longer than
+    ``answer_within_s`` has.
     """
 
-    def __init__(self, directory: Directory, clock: Clock) -> None:
+    def __init__(self, directory: Directory, clock: Clock, *, answer_within_s: float = ANSWER_WITHIN_S) -> None:
         self._directory = directory
         self._clock = clock
+        self.answer_within_s = answer_within_s
         self._looking: asyncio.Task[None] | None = None
         self._look_began = float("-inf")
         self._forgetters: list[Callable[[], None]] = []
@@ -64,10 +67,10 @@ class RevisionWatch:
             self._look_began = now
         if now < self._trusted_until:
             return
-        # A look that hangs has used up its time before this request came: nobody waits for it again.
-        patience_s = self._look_began + ANSWER_WITHIN_S - now
-        if patience_s > 0:
-            await asyncio.wait({look}, timeout=patience_s)
+        # A look that hangs used up its time before this request came. But a process that was stopped for a while only
+        # seems to have one, so it gets a moment in any case.
+        patience_s = max(MOMENT_S, self._look_began + self.answer_within_s - now)
+        await asyncio.wait({look}, timeout=patience_s)
         if look.done():
             look.result()
         else:
@@ -150,7 +153,9 @@ class DirectoryCache(Generic[K, V]):
             try:
                 # A load from before a change must not answer those who came after it.
                 flight = (self._generation, key)
-                return await self._flights.run(flight, lambda: self._load(key, load), timeout_s=ANSWER_WITHIN_S)
+                return await self._flights.run(
+                    flight, lambda: self._load(key, load), timeout_s=self._watch.answer_within_s
+                )
             except (StorageUnavailable, TimeoutError):
                 self._watch.failed()
         entry = self._found.get(key)

@@ -197,13 +197,13 @@ def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
-    known = [_variable(name) for name in _KNOWN]
+    names = sorted(variable.removeprefix(PREFIX) for variable in environ if variable.startswith(PREFIX))
     warnings: list[str] = []
-    for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            nearest = difflib.get_close_matches(variable, known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            warnings.append(f"{variable} is not a setting and was ignored{hint}")
+    for name in names:
+        if name.lower() not in _KNOWN or not name.isupper():
+            nearest = difflib.get_close_matches(name.lower(), _KNOWN, n=1)
+            hint = f"; did you mean {_variable(nearest[0])}?" if nearest else ""
+            warnings.append(f"{PREFIX}{name} is not a setting and was ignored{hint}")
     return tuple(warnings)
 
 
