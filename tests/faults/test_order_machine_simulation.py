@@ -63,10 +63,7 @@ class Simulation:
         self.venue = ScriptedVenue()
         self.venue.dedupes = False
         self.journal = CrashingJournal(self.clock, self.chance)
-        self.nodes = [
-            Machine(self.venue, self.journal, self.clock, f"node-{n}", **machine)  # type: ignore[arg-type]
-            for n in (1, 2)
-        ]
+        self.nodes = [Machine(self.venue, self.journal, self.clock, f"node-{n}", **machine) for n in (1, 2)]
 
     async def run(self, steps: int = 60) -> None:
         for _ in range(steps):
@@ -179,7 +176,7 @@ async def test_the_simulation_finds_a_journal_without_a_unique_index() -> None:
         async def find_nothing(*ids: str) -> None:
             return None
 
-        simulation.journal.find = find_nothing  # type: ignore[method-assign, assignment]
+        simulation.journal.find = find_nothing  # type: ignore[method-assign]
         await simulation.run()
         found += bool(simulation.violations())
     assert found > 0

@@ -35,6 +35,14 @@ def refusal(body: bytes | dict[str, Any]) -> GatewayError:
     return caught.value
 
 
+def outcome(body: bytes) -> GatewayError | None:
+    try:
+        decode(body)
+    except GatewayError as error:
+        return error
+    return None
+
+
 def with_field(name: str, value: str) -> bytes:
     """The limit order with one field as raw JSON text."""
     rest = json.dumps({k: v for k, v in LIMIT.items() if k != name})
@@ -123,7 +131,7 @@ def test_the_same_field_in_two_legs_is_not_twice_in_one_object() -> None:
 
 
 def test_colons_inside_of_strings_do_not_matter() -> None:
-    assert decode({**LIMIT, "market": "BTC/USDC:USDC", "clientOrderId": "a:b::c"})
+    assert isinstance(decode({**LIMIT, "market": "BTC/USDC:USDC", "clientOrderId": "a:b::c"}), PlaceLimitOrder)
 
 
 def test_a_missing_operation_is_told_apart_from_an_unknown_one() -> None:
@@ -227,11 +235,8 @@ def test_a_mutated_request_is_decoded_or_refused_with_a_stable_code(name: str, d
     encoded = bytearray(json.dumps(body).encode())
     for position in data.draw(st.lists(st.integers(0, len(encoded) - 1), max_size=2)):
         encoded[position] = data.draw(st.integers(0, 255))
-    try:
-        assert isinstance(decode(bytes(encoded)), Request)
-    except GatewayError as error:
-        assert 400 <= error.status < 500
-        assert len(error.message) < 600
+    error = outcome(bytes(encoded))
+    assert error is None or (400 <= error.status < 500 and len(error.message) < 600)
 
 
 @settings(max_examples=300, deadline=None)

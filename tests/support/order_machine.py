@@ -131,7 +131,7 @@ class Machine:
 
     async def row(self, client_order_id: str = "one") -> JournalRow:
         row = await self.journal.find(CREDENTIAL.account_id, CREDENTIAL.credential_id, client_order_id)
-        assert row is not None
+        assert isinstance(row, JournalRow)
         return row
 
     async def reconcile_for(self, seconds: float, step_s: float = 0.25) -> None:

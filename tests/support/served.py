@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDictProxy
 
 from adapters.base import Adapter, Network
 from gateway import keys
@@ -38,7 +39,7 @@ class FrozenWallClock(SystemClock):
 
 class Reply(msgspec.Struct, frozen=True):
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     text: str
 
     @property
@@ -124,7 +125,7 @@ class Served:
             asyncio.timeout(20),
             self.client.request(method, f"{self.url}/v1", data=data, headers=sent) as response,
         ):
-            return Reply(response.status, dict(response.headers), await response.text())
+            return Reply(response.status, response.headers, await response.text())
 
 
 @contextlib.asynccontextmanager

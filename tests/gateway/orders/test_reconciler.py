@@ -135,7 +135,7 @@ async def test_a_node_that_wakes_up_late_cannot_overrule_the_one_that_took_over(
 
     venue.script.append(stall)
     original = journal.change
-    taken = []
+    taken: list[bool] = []
 
     async def change(*args, **kwargs):  # type: ignore[no-untyped-def]
         if not taken:

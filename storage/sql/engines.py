@@ -1,0 +1,72 @@
+"""SQLite engines as this package needs them: real transactions, durable commits, bounded waits, private files."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from storage.sql.failures import translated
+
+PRIVATE_FILE: Final = 0o600
+PRIVATE_DIRECTORY: Final = 0o700
+
+Begin = Literal["IMMEDIATE", "DEFERRED"]
+
+
+def prepare_file(path: Path) -> None:
+    """Make the file and its directory where they are missing; only their owner may read them.
+
+    :raises StorageUnavailable: they cannot be made or opened.
+    """
+    try:
+        path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        # SQLite would make it readable by all; its -wal and -shm files take after it.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    except OSError as error:
+        cannot_open = sqlite3.OperationalError(str(error))
+        cannot_open.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise translated(cannot_open, path) from error
+    os.close(descriptor)
+    if path.stat().st_mode & 0o077:
+        path.chmod(PRIVATE_FILE)
+
+
+def sqlite_engine(path: Path, *, begin: Begin = "IMMEDIATE", busy_timeout_s: float = 2.0) -> Engine:
+    """An engine with one connection for one thread, which never creates the file.
+
+    DEFERRED transactions only read.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level=None: the driver must not begin or commit by itself, or a savepoint or a CREATE TABLE would
+        # end the transaction it is in.
+        connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+        try:
+            for pragma in _pragmas(begin):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1
+    )
+    event.listen(engine, "begin", lambda connection: driver(connection).execute(f"BEGIN {begin}").close())
+    return engine
+
+
+def _pragmas(begin: Begin) -> list[str]:
+    pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"]
+    return [*pragmas, "query_only = ON"] if begin == "DEFERRED" else pragmas
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection under SQLAlchemy's."""
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)

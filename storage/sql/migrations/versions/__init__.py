@@ -1,0 +1,1 @@
+"""The steps, each naming the one before it in ``down_revision``. The last one is ``storage.sql.upgrades.HEAD``."""

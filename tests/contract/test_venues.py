@@ -1,0 +1,284 @@
+"""What the gateway expects of every venue that is registered and can be reached without a network."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
+from adapters.registry import VENUES, VenueContext
+from normalization.decimals import ceil_to, floor_to
+from normalization.instruments import Instrument
+from normalization.orders import (
+    Execution,
+    Limit,
+    Market,
+    Order,
+    OrderIntent,
+    OrderStatus,
+    PositionSide,
+    PostOnly,
+    Side,
+    Stop,
+    TakeProfit,
+    TimeInForce,
+)
+from normalization.venue_failures import Reason, VenueFailure, VenueRejected
+
+OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
+NOW_MS = 1_800_000_000_000
+
+
+class Bench:
+    """One session on one venue, with the shorthand that the tests below share."""
+
+    def __init__(self, adapter: Adapter, session: VenueSession, instrument: Instrument) -> None:
+        self.adapter = adapter
+        self.session = session
+        self.instrument = instrument
+
+    def submission(
+        self, execution: Execution, *, side: Side = Side.BUY, size: Decimal, reduce_only: bool = False
+    ) -> Submission:
+        intent = OrderIntent(
+            symbol=self.instrument.symbol,
+            side=side,
+            size=size,
+            execution=execution,
+            reduce_only=reduce_only,
+        )
+        return Submission(
+            intent=intent,
+            instrument=self.instrument,
+            client_id=self.adapter.client_id(secrets.token_bytes(16)),
+            valid_until_ms=NOW_MS + 10_000,
+        )
+
+    async def mark(self) -> Decimal:
+        return (await self.session.get_mark_price(self.instrument)).mark_price
+
+    async def away(self, side: Side) -> Decimal:
+        """A price on the tick at which an order of that side rests."""
+        factor = Decimal("0.9") if side is Side.BUY else Decimal("1.1")
+        return floor_to(await self.mark() * factor, self.instrument.tick_size)
+
+    async def sized(self, notional: int = 100) -> Decimal:
+        return ceil_to(Decimal(notional) / await self.mark(), self.instrument.lot_size)
+
+    async def rest(self, side: Side = Side.BUY) -> tuple[Submission, Order]:
+        submission = self.submission(PostOnly(price=await self.away(side)), side=side, size=await self.sized())
+        return submission, await self.session.place_order(submission)
+
+
+@pytest.fixture(params=OFFLINE)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with contextlib.AsyncExitStack() as stack:
+        adapter = await VENUES[request.param].open(VenueContext(data_dir=tmp_path, now_ms=lambda: NOW_MS))
+        stack.push_async_callback(adapter.close)
+        credential = OpenCredential(
+            credential_id="c-1", account_id="a-1", exchange=request.param, network=Network.PAPER, secrets={}
+        )
+        session = await adapter.open(credential)
+        stack.push_async_callback(session.close)
+        markets = await adapter.markets(Network.PAPER)
+        yield Bench(adapter, session, markets.resolve("BTC"))
+
+
+def is_supported(bench: Bench, *capabilities: Capability) -> None:
+    missing = set(capabilities) - bench.adapter.capabilities.supports
+    if missing:
+        pytest.skip(f"{bench.adapter.exchange} has no {', '.join(sorted(missing))}")
+
+
+async def test_its_row_and_its_adapter_agree(bench: Bench) -> None:
+    venue = VENUES[bench.adapter.exchange]
+    assert bench.adapter.networks == venue.networks
+    assert tuple(bench.adapter.credential_fields) == tuple(venue.credential_fields)
+
+
+async def test_what_it_cannot_do_is_explained(bench: Bench) -> None:
+    capabilities = bench.adapter.capabilities
+    assert set(Capability) - capabilities.supports == set(capabilities.unsupported)
+
+
+async def test_every_instrument_resolves_by_its_symbol_and_has_usable_steps(bench: Bench) -> None:
+    markets = await bench.adapter.markets(Network.PAPER)
+    for instrument in markets:
+        assert markets.resolve(instrument.symbol) is instrument
+        assert instrument.exchange == bench.adapter.exchange
+        assert instrument.max_leverage >= 1
+
+
+async def test_market_data_is_on_the_steps_of_the_market(bench: Bench) -> None:
+    book = await bench.session.get_orderbook(bench.instrument, 20)
+    assert len(book.bids) == len(book.asks) == 20
+    assert book.bids[0].price < book.asks[0].price
+    assert [level.price for level in book.bids] == sorted({level.price for level in book.bids}, reverse=True)
+    assert [level.price for level in book.asks] == sorted({level.price for level in book.asks})
+    for level in (*book.bids, *book.asks):
+        assert bench.instrument.on_tick(level.price)
+        assert level.size > 0
+    mark = await bench.mark()
+    assert book.bids[0].price * Decimal("0.99") < mark < book.asks[0].price * Decimal("1.01")
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])
+async def test_candles_are_oldest_first_and_whole(bench: Bench, minutes: int) -> None:
+    candles = await bench.session.get_candles(bench.instrument, minutes, 50)
+    assert len(candles) == 50
+    starts = [candle.opened_at_ms for candle in candles]
+    assert starts == list(range(starts[0], starts[0] + 50 * minutes * 60_000, minutes * 60_000))
+    for candle in candles:
+        assert candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
+
+
+async def test_funding_fees_and_markets_are_told(bench: Bench) -> None:
+    funding = await bench.session.get_funding_rate(bench.instrument)
+    assert NOW_MS < funding.next_funding_ms <= NOW_MS + 8 * 3_600_000
+    assert abs((await bench.session.get_fees(bench.instrument)).taker_bps) < 100
+    symbols = {market.symbol for market in await bench.session.get_markets_with_funding()}
+    assert bench.instrument.symbol in symbols
+
+
+async def test_a_resting_order_is_open_found_by_both_ids_and_canceled_once(bench: Bench) -> None:
+    submission, order = await bench.rest()
+    assert order.status is OrderStatus.OPEN
+    assert order.client_id in (None, submission.client_id)
+    assert [o.order_id for o in await bench.session.get_open_orders(bench.instrument)] == [order.order_id]
+    found = await bench.session.find_order(submission.client_id, bench.instrument)
+    assert found is not None
+    assert found.order_id == order.order_id
+    await bench.session.cancel_order(order.order_id, bench.instrument)
+    assert await bench.session.get_open_orders(None) == []
+    with pytest.raises(VenueRejected) as refused:
+        await bench.session.cancel_order(order.order_id, bench.instrument)
+    assert refused.value.reason in (Reason.ORDER_ALREADY_CLOSED, Reason.ORDER_NOT_FOUND)
+    after = await bench.session.get_order(order.order_id, bench.instrument)
+    assert after.status is OrderStatus.CANCELED
+
+
+async def test_an_order_can_be_canceled_by_its_client_id(bench: Bench) -> None:
+    submission, _ = await bench.rest()
+    await bench.session.cancel_by_client_id(submission.client_id, bench.instrument)
+    assert await bench.session.get_open_orders(bench.instrument) == []
+
+
+async def test_an_id_that_nobody_placed_is_not_found(bench: Bench) -> None:
+    unknown = bench.adapter.client_id(secrets.token_bytes(16))
+    assert await bench.session.find_order(unknown, bench.instrument) is None
+    with pytest.raises(VenueRejected) as refused:
+        await bench.session.get_order("ord_nope", bench.instrument)
+    assert refused.value.reason is Reason.ORDER_NOT_FOUND
+
+
+async def test_the_same_client_id_never_executes_twice(bench: Bench) -> None:
+    submission, _ = await bench.rest()
+    with pytest.raises(VenueFailure):
+        await bench.session.place_order(submission)
+    assert len(await bench.session.get_open_orders(bench.instrument)) == 1
+
+
+async def test_a_request_past_its_time_is_refused(bench: Bench) -> None:
+    if not bench.adapter.capabilities.request_expiry:
+        pytest.skip("the venue has no request expiry")
+    submission = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=await bench.sized())
+    with pytest.raises(VenueRejected) as refused:
+        await bench.session.place_order(msgspec.structs.replace(submission, valid_until_ms=NOW_MS - 1))
+    assert refused.value.reason is Reason.REQUEST_EXPIRED
+
+
+async def test_a_market_order_fills_opens_a_position_and_is_closed_by_a_reduce_only_one(bench: Bench) -> None:
+    size = await bench.sized()
+    bought = await bench.session.place_order(bench.submission(Market(), size=size))
+    assert (bought.status, bought.filled_size) == (OrderStatus.FILLED, size)
+    assert bought.average_price is not None
+    (position,) = await bench.session.get_positions(bench.instrument)
+    assert (position.side, position.size) == (PositionSide.LONG, size)
+    fills = await bench.session.get_fills(bench.instrument, 100)
+    assert sum(fill.size for fill in fills) == size
+    assert all(fill.fee > 0 for fill in fills)
+    await bench.session.place_order(bench.submission(Market(), side=Side.SELL, size=size * 2, reduce_only=True))
+    assert list(await bench.session.get_positions(None)) == []
+
+
+async def test_a_post_only_order_that_would_take_is_refused(bench: Bench) -> None:
+    price = floor_to(await bench.mark() * Decimal("1.05"), bench.instrument.tick_size)
+    with pytest.raises(VenueRejected) as refused:
+        await bench.session.place_order(bench.submission(PostOnly(price=price), size=await bench.sized()))
+    assert refused.value.reason is Reason.POST_ONLY_WOULD_TAKE
+
+
+async def test_what_an_ioc_does_not_fill_is_dropped(bench: Bench) -> None:
+    execution = Limit(price=await bench.away(Side.BUY), time_in_force=TimeInForce.IOC)
+    try:
+        order = await bench.session.place_order(bench.submission(execution, size=await bench.sized()))
+    except VenueRejected as refused:
+        assert refused.reason is Reason.NO_LIQUIDITY
+    else:
+        assert order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    assert list(await bench.session.get_open_orders(bench.instrument)) == []
+
+
+async def test_an_order_beyond_the_funds_is_refused(bench: Bench) -> None:
+    size = await bench.sized(500_000_000)
+    with pytest.raises(VenueRejected) as refused:
+        await bench.session.place_order(bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=size))
+    assert refused.value.reason is Reason.INSUFFICIENT_FUNDS
+
+
+async def test_a_stop_waits_for_its_trigger(bench: Bench) -> None:
+    is_supported(bench, Capability.STOP_ORDER)
+    trigger = floor_to(await bench.mark() * Decimal("0.9"), bench.instrument.tick_size)
+    await bench.session.place_order(bench.submission(Market(), size=await bench.sized()))
+    stop = bench.submission(Stop(trigger_price=trigger), side=Side.SELL, size=await bench.sized(), reduce_only=True)
+    order = await bench.session.place_order(stop)
+    assert (order.status, order.trigger_price) == (OrderStatus.PENDING, trigger)
+
+
+async def test_a_batch_answers_leg_by_leg_in_order(bench: Bench) -> None:
+    is_supported(bench, Capability.BATCH)
+    good = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=await bench.sized())
+    bad = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=await bench.sized(500_000_000))
+    also = bench.submission(PostOnly(price=await bench.away(Side.SELL)), side=Side.SELL, size=await bench.sized())
+    outcomes = await bench.session.place_orders([good, bad, also], Grouping.NONE)
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Order", "VenueRejected", "Order"]
+    assert len(await bench.session.get_open_orders(bench.instrument)) == 2
+    await bench.session.cancel_all(bench.instrument)
+    assert list(await bench.session.get_open_orders(bench.instrument)) == []
+
+
+async def test_protection_is_two_pending_orders_that_do_not_outlive_the_position(bench: Bench) -> None:
+    is_supported(bench, Capability.PROTECTION)
+    size, mark, tick = await bench.sized(), await bench.mark(), bench.instrument.tick_size
+    await bench.session.place_order(bench.submission(Market(), size=size))
+    legs = [
+        bench.submission(execution, side=Side.SELL, size=size, reduce_only=True)
+        for execution in (
+            TakeProfit(trigger_price=floor_to(mark * Decimal("1.1"), tick)),
+            Stop(trigger_price=floor_to(mark * Decimal("0.9"), tick)),
+        )
+    ]
+    outcomes = await bench.session.place_orders(legs, Grouping.ONE_CANCELS_OTHER)
+    assert [o.status for o in outcomes if isinstance(o, Order)] == [OrderStatus.PENDING] * 2
+    await bench.session.place_order(bench.submission(Market(), side=Side.SELL, size=size, reduce_only=True))
+    assert list(await bench.session.get_open_orders(bench.instrument)) == []
+
+
+async def test_leverage_shows_in_the_position(bench: Bench) -> None:
+    is_supported(bench, Capability.LEVERAGE)
+    await bench.session.set_leverage(bench.instrument, 3)
+    await bench.session.place_order(bench.submission(Market(), size=await bench.sized()))
+    (position,) = await bench.session.get_positions(bench.instrument)
+    assert position.leverage == 3
+
+
+async def test_a_good_credential_is_said_to_be_good(bench: Bench) -> None:
+    assert isinstance(list(await bench.session.test()), list)
+    balance = await bench.session.get_balance()
+    assert balance.equity >= balance.free_collateral > 0
