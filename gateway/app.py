@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
-from storage.sql import Stores, open_sqlite
 
 from adapters.base import Adapter
 from adapters.registry import VenueContext, open_adapters
 from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
+from gateway.data_dir import claimed
 from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
@@ -35,6 +35,7 @@ from gateway.pipeline import Pipeline
 from gateway.settings import Settings
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
+from storage.sql import Stores, open_sqlite
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -57,6 +58,7 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self.stores = stores
+        self.keyring = keyring
         self.vault = vault
         self.adapters = adapters
         self.clock = clock
@@ -81,6 +83,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
+            alone=True,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -177,6 +180,7 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     clock = clock or SystemClock()
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(claimed(settings.data_dir))
         stores = await open_sqlite(settings.data_dir / "venuegate.db")
         stack.push_async_callback(stores.close)
         keyring = await Keyring.open(stores.directory, ring)

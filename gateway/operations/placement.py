@@ -155,7 +155,7 @@ class PlaceMarketOrder(MarketRequest, frozen=True, kw_only=True):
 
 
 class MarketOrderReply(PlacementReply, frozen=True, kw_only=True):
-    """``filled_price`` is the average, null where nothing was filled; at the slippage bound less than the size fills."""
+    """``filled_price`` is the average, null where nothing was filled; the slippage bound may leave a rest unfilled."""
 
     filled_price: DecimalText | None
     filled_size: DecimalText

@@ -34,6 +34,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Reconciler:
+    """``alone`` says that no other process works on this journal: what an earlier one left behind need not wait for its
+    lease to run out.
+    """
+
     def __init__(
         self,
         *,
@@ -44,6 +48,7 @@ class Reconciler:
         adapters: Mapping[str, Adapter],
         clock: Clock,
         owner: str,
+        alone: bool = False,
     ) -> None:
         self._journal = journal
         self._ledger = ledger
@@ -52,6 +57,7 @@ class Reconciler:
         self._adapters = adapters
         self._clock = clock
         self._owner = owner
+        self._look_ahead_ms = LEASE_MS if alone else 0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -80,9 +86,10 @@ class Reconciler:
 
     async def run_once(self) -> int:
         """Look after everything that is due now; how many orders that were."""
-        rows = await self._journal.claim(
-            owner=self._owner, now_ms=self._clock.now_ms(), lease_ms=LEASE_MS, limit=_AT_ONCE
-        )
+        now_ms = self._clock.now_ms() + self._look_ahead_ms
+        rows = await self._journal.claim(owner=self._owner, now_ms=now_ms, lease_ms=LEASE_MS, limit=_AT_ONCE)
+        if len(rows) < _AT_ONCE:
+            self._look_ahead_ms = 0
         await asyncio.gather(*(self._examine_safely(row) for row in rows))
         return len(rows)
 

@@ -18,6 +18,7 @@ from gateway.orders.ledger import Ledger
 from gateway.orders.sending import Outcome, Sender
 from gateway.orders.states import DENIED, UNDECIDED
 from normalization.errors import GatewayError
+from normalization.instruments import Instrument
 from normalization.orders import Order
 from normalization.venue_failures import Reason, VenueDeferred, VenueNotReached, VenueRejected, VenueUnclear
 from storage.ports import JournalRow, OrderState, StorageUnavailable
@@ -50,20 +51,29 @@ class CrashingJournal(MemoryJournal):
             self._clock.advance(self._chance.choice([0.5, 2, 20, 60]))
         return earlier
 
-    async def change(self, order_key: str, **kwargs: object) -> JournalRow | None:  # type: ignore[override]
-        if self._chance.random() < 0.05:
+    def _check(self, *, changing: bool = False) -> None:
+        if changing and self._chance.random() < 0.05:
             raise StorageUnavailable("killed here", "Start again")
-        return await super().change(order_key, **kwargs)  # type: ignore[arg-type]
 
 
 class Simulation:
-    def __init__(self, seed: int, **machine: type) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        sender: type[Sender] = Sender,
+        ledger: type[Ledger] = Ledger,
+        journal: type[CrashingJournal] = CrashingJournal,
+        venue: ScriptedVenue | None = None,
+    ) -> None:
         self.chance = random.Random(seed)
         self.clock = ManualClock()
-        self.venue = ScriptedVenue()
+        self.venue = venue or ScriptedVenue()
         self.venue.dedupes = False
-        self.journal = CrashingJournal(self.clock, self.chance)
-        self.nodes = [Machine(self.venue, self.journal, self.clock, f"node-{n}", **machine) for n in (1, 2)]
+        self.journal = journal(self.clock, self.chance)
+        self.nodes = [
+            Machine(self.venue, self.journal, self.clock, f"node-{n}", sender=sender, ledger=ledger) for n in (1, 2)
+        ]
 
     async def run(self, steps: int = 60) -> None:
         for _ in range(steps):
@@ -150,49 +160,42 @@ class TakesEveryExceptionForAFailure(Ledger):
         return await super().settle(row, verdict)
 
 
+class WithoutAUniqueIndex(CrashingJournal):
+    async def find(self, account_id: str, credential_id: str, client_order_id: str) -> JournalRow | None:
+        return None
+
+
+class AnswersEveryLookup(ScriptedVenue):
+    """What a gateway would believe that takes a failed lookup for "not found"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups = 0
+
+    async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
+        self._lookups += 1
+        return self.orders.get(client_id) if self._lookups % 4 == 0 else None
+
+
 class ForgetsWhatItFound(Ledger):
     async def observe(self, row: JournalRow, order: Order) -> JournalRow:
         return row
 
 
-@pytest.mark.parametrize(
-    "bug",
-    [{"sender": ResendsWhatItDoesNotKnow}, {"ledger": TakesEveryExceptionForAFailure}, {"ledger": ForgetsWhatItFound}],
-)
-async def test_the_simulation_finds_a_planted_bug(bug: dict[str, type]) -> None:
+BUGS = {
+    "resends what it does not know": lambda seed: Simulation(seed, sender=ResendsWhatItDoesNotKnow),
+    "takes every exception for a failure": lambda seed: Simulation(seed, ledger=TakesEveryExceptionForAFailure),
+    "forgets what it found": lambda seed: Simulation(seed, ledger=ForgetsWhatItFound),
+    "has no unique index": lambda seed: Simulation(seed, journal=WithoutAUniqueIndex),
+    "takes a failed lookup for absence": lambda seed: Simulation(seed, venue=AnswersEveryLookup()),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+async def test_the_simulation_finds_a_planted_bug(bug: str) -> None:
     found = 0
     for seed in SEEDS[:20]:
-        simulation = Simulation(seed, **bug)
-        await simulation.run()
-        found += bool(simulation.violations())
-    assert found > 0
-
-
-async def test_the_simulation_finds_a_journal_without_a_unique_index() -> None:
-    found = 0
-    for seed in SEEDS[:20]:
-        simulation = Simulation(seed)
-
-        async def find_nothing(*ids: str) -> None:
-            return None
-
-        simulation.journal.find = find_nothing  # type: ignore[method-assign]
-        await simulation.run()
-        found += bool(simulation.violations())
-    assert found > 0
-
-
-async def test_the_simulation_finds_a_lookup_error_taken_for_absence() -> None:
-    found = 0
-    for seed in SEEDS[:20]:
-        simulation = Simulation(seed)
-
-        async def swallow(client_id: str, instrument: object, venue: ScriptedVenue = simulation.venue) -> Order | None:
-            return None if venue.chance_fails() else venue.orders.get(client_id)  # type: ignore[attr-defined]
-
-        chance = random.Random(seed)
-        simulation.venue.chance_fails = lambda chance=chance: chance.random() < 0.7  # type: ignore[attr-defined]
-        simulation.venue.find_order = swallow  # type: ignore[method-assign, assignment]
+        simulation = BUGS[bug](seed)
         await simulation.run()
         found += bool(simulation.violations())
     assert found > 0

@@ -21,15 +21,16 @@ _NEVER_MOVES = frozenset(
 
 
 class MemoryJournal:
-    """``broken`` makes every call fail, as a lost database does."""
+    """``broken`` makes every call fail, as a lost database does; ``change_fails`` only the recording of outcomes."""
 
     def __init__(self) -> None:
         self.rows: dict[str, JournalRow] = {}
         self.log: dict[str, list[JournalEvent]] = {}
         self.broken = False
+        self.change_fails = False
 
-    def _check(self) -> None:
-        if self.broken:
+    def _check(self, *, changing: bool = False) -> None:
+        if self.broken or (changing and self.change_fails):
             raise StorageUnavailable("the database is gone", "Bring it back")
 
     async def insert(self, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
@@ -51,7 +52,7 @@ class MemoryJournal:
         at_ms: int,
         durable: bool = True,
     ) -> JournalRow | None:
-        self._check()
+        self._check(changing=True)
         row = self.rows[order_key]
         if row.state not in expected or row.fence != fence or row.state in _NEVER_MOVES:
             return None
@@ -104,7 +105,7 @@ class MemoryJournal:
 
     async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
         self._check()
-        claimed = []
+        claimed: list[JournalRow] = []
         for key, row in list(self.rows.items()):
             due = _due_ms(row)
             if due is not None and due <= now_ms and len(claimed) < limit:

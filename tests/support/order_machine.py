@@ -81,6 +81,7 @@ class Machine:
         timeout_s: float = 10.0,
         sender: type[Sender] = Sender,
         ledger: type[Ledger] = Ledger,
+        alone: bool = False,
     ) -> None:
         self.venue = venue or ScriptedVenue()
         self.journal: Any = journal or MemoryJournal()
@@ -109,6 +110,7 @@ class Machine:
             adapters={"scripted": self.venue},
             clock=self.clock,
             owner=owner,
+            alone=alone,
         )
 
     def call(self, instrument: Instrument | None = BTC) -> Call:

@@ -189,3 +189,15 @@ async def test_an_order_in_doubt_is_counted_until_it_is_decided() -> None:
     assert machine.ledger.undecided_total() == 1
     await machine.reconcile_for(1)
     assert machine.ledger.undecided_total() == 0
+
+
+async def test_a_node_that_is_alone_does_not_wait_for_the_leases_of_the_one_that_died() -> None:
+    journal, venue, clock = MemoryJournal(), ScriptedVenue(), ManualClock()
+    first = Machine(venue, journal, clock, owner="before")
+    venue.script.append(accept_then(SystemError("killed")))
+    journal.change_fails = True
+    await first.place("a")
+    journal.change_fails = False
+    second = Machine(venue, journal, clock, owner="after", alone=True)
+    await second.reconciler.run_once()
+    assert (await second.row("a")).state is OrderState.WORKING
