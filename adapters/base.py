@@ -13,12 +13,12 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
-from normalization.resolver import Markets
 
 from normalization.accounts import Balance, Fill, Position
 from normalization.instruments import Instrument
 from normalization.market_data import Candle, Fees, FundingRate, MarketSummary, MarkPrice, OrderBook
-from normalization.orders import Order, OrderIntent
+from normalization.orders import Order, OrderIntent, TimeInForce
+from normalization.resolver import Markets
 from normalization.venue_failures import VenueFailure
 
 
@@ -66,12 +66,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``request_expiry``: the venue refuses a request after its valid-until, so absence can be proved.
     ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
     ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
-    ``native_batch_size`` is 1 where a batch is sent leg by leg.
+    ``native_batch_size`` is 1 where a batch is sent leg by leg. ``times_in_force`` are those of limit orders.
     """
 
     supports: frozenset[Capability]
     unsupported: Mapping[Capability, str] = {}
     native_batch_size: int = 1
+    times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     request_expiry: bool
     lookup_includes_finished: bool
     visibility_lag_ms: int = 30_000

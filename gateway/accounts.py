@@ -65,10 +65,14 @@ class Accounts:
                 f"An account cannot be called {name[:80]!a}",
                 "Take 1 to 64 letters, digits and . _ @ -, beginning with a letter or digit",
             )
-        if await self._directory.account_named(name) is not None:
-            raise Refused(f"There is an account {name} already", f"Take another name, or use it: accounts show {name}")
         account = Account(account_id=str(uuid4()), name=name, tier=tier, created_at_ms=self._clock.now_ms())
-        await self._directory.create_account(account)
+        try:
+            await self._directory.create_account(account)
+        except ValueError:
+            raise Refused(
+                f"There is an account {name} already",
+                f"Take another name, or use that one: venuegate accounts show {name}",
+            ) from None
         return account
 
     async def find(self, reference: str) -> Account:
@@ -131,7 +135,8 @@ class Keys:
         first_scoped = {name: getattr(wanted, name) for name in _SCOPES if getattr(key.scopes, name) is None}
         await self.check(key.account_id, key.environment, Scopes(**first_scoped))
         await self._directory.narrow_key(key.key_id, scopes, expires_at_ms)
-        return msgspec.structs.replace(key, scopes=scopes, expires_at_ms=expires_at_ms)
+        # Somebody else may have narrowed it meanwhile: what counts is what is stored.
+        return await self.find(key.key_id)
 
     async def revoke(self, key: ApiKey) -> None:
         """:raises Refused: it was revoked before."""
@@ -320,12 +325,16 @@ def checked_secrets(fields: Sequence[CredentialField], secrets: Mapping[str, str
     if missing := [field for field in fields if field.required and field.name not in checked]:
         raise Refused(
             f"The credential lacks {', '.join(field.name for field in missing)}",
-            "; ".join(f"{field.name} is {field.description}" for field in missing),
+            "; ".join(map(_described, missing)),
         )
     for field in fields:
         if field.name in checked and (complaint := field.check(checked[field.name])):
-            raise Refused(f"{field.name}: {complaint}", f"{field.name} is {field.description}")
+            raise Refused(f"{field.name}: {complaint}", _described(field))
     return checked
+
+
+def _described(field: CredentialField) -> str:
+    return f"{field.name} is: {field.description.rstrip('.')}"
 
 
 def narrowed(present: Scopes, wanted: Scopes) -> Scopes:
@@ -351,6 +360,11 @@ def earlier(present_ms: int | None, wanted_ms: int | None) -> int | None:
             "This would widen the key: it expires before that", "A key is only ever narrowed: give an earlier time"
         )
     return present_ms if wanted_ms is None else wanted_ms
+
+
+def is_live(key: ApiKey, now_ms: int) -> bool:
+    """Neither revoked nor expired: it counts against the tier's number of keys."""
+    return key.revoked_at_ms is None and (key.expires_at_ms is None or key.expires_at_ms > now_ms)
 
 
 def require_live(key: ApiKey, now_ms: int) -> None:

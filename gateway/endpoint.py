@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
+from email.utils import formatdate
 from typing import Final
-from uuid import UUID
 
-from aiohttp import web
-from multidict import CIMultiDict
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import istr
 
 from gateway.clock import Clock
 from gateway.limits import Usage
@@ -27,6 +28,8 @@ PATH: Final = "/v1"
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_TIMEOUT_S: Final = 10.0
 _JSON_TYPES: Final = ("application/json", "text/json")
+_API_KEY: Final = istr("X-API-Key")
+_ALWAYS: Final = "Content-Type: application/json\r\nCache-Control: no-store\r\nServer: venuegate\r\n"
 
 
 class Endpoint:
@@ -36,6 +39,7 @@ class Endpoint:
         self._pipeline = pipeline
         self._metrics = metrics
         self._clock = clock
+        self._date = HttpDate(clock)
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
@@ -55,22 +59,22 @@ class Endpoint:
             self._in_flight -= 1
         seconds = self._clock.monotonic() - trace.started
         self._metrics.request(trace.operation, answer.error.code if answer.error else "OK", seconds)
-        return _response(answer, trace, seconds)
+        return WrittenAtOnce(answer.status, _header_lines(answer, trace, seconds, self._date()), answer.body)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         """The whole body, refused as early as its size, type or method can be known."""
-        if request.method != "POST":
+        if request.method != hdrs.METH_POST:
             raise MethodNotAllowed("POST a JSON body to /v1; GET /docs says what it takes")
         length = request.content_length
         if length is not None and length > self._max_body_bytes:
             raise self._too_large()
         headers = request.headers
-        content_type = headers.get("Content-Type")
-        if content_type and content_type.partition(";")[0].strip().lower() not in _JSON_TYPES:
+        content_type = headers.get(hdrs.CONTENT_TYPE)
+        if content_type and content_type not in _JSON_TYPES and _media_type(content_type) not in _JSON_TYPES:
             raise UnsupportedMediaType("The body must be JSON: send Content-Type: application/json")
-        if headers.get("Content-Encoding", "identity").lower() != "identity":
+        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise UnsupportedMediaType("The body must not be compressed")
-        if request.query_string:
+        if "?" in request.raw_path:
             raise InvalidParameter("query", "no query string: parameters and keys never belong in a URL")
         if self._in_flight > self._max_in_flight:
             raise ServiceUnavailable("The gateway is busy: nothing was sent", retry_after_s=1)
@@ -81,6 +85,7 @@ class Endpoint:
         if stream.is_eof():
             body = stream.read_nowait()
         else:
+            await _tell_to_continue(request)
             chunks: list[bytes] = []
             size = 0
             try:
@@ -101,40 +106,115 @@ class Endpoint:
         return PayloadTooLarge(f"The body is over {self._max_body_bytes // 1024} KiB")
 
 
+async def _tell_to_continue(request: web.BaseRequest) -> None:
+    """A client that asked whether to send its body waits for this, some of them for ever."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def new_request_id() -> str:
-    return str(UUID(bytes=secrets.token_bytes(16), version=4))
+    """A version 4 UUID."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def shown_credentials(request: web.BaseRequest) -> Credentials:
     headers = request.headers
-    return Credentials(headers.get("X-API-Key"), headers.get("Authorization"), request.remote or "")
+    return Credentials(headers.get(_API_KEY), headers.get(hdrs.AUTHORIZATION), request.remote or "")
 
 
-def _response(answer: Answer, trace: Trace, seconds: float) -> web.Response:
-    headers: CIMultiDict[str] = CIMultiDict(
-        {
-            "Content-Type": "application/json",
-            "X-Request-Id": trace.request_id,
-            "X-Request-Duration-Ms": f"{seconds * 1000:.2f}",
-            "Server-Timing": trace.timings.header(),
-            "Cache-Control": "no-store",
-        }
+class HttpDate:
+    """The time as the ``Date`` header has it, spelled once a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._text = ""
+
+    def __call__(self) -> str:
+        second = self._clock.now_ms() // 1000
+        if second != self._second:
+            self._second, self._text = second, formatdate(second, usegmt=True)
+        return self._text
+
+
+class WrittenAtOnce(web.StreamResponse):
+    """A response whose head is plain text, and leaves with the body in one write.
+
+    aiohttp's own fills a dictionary of headers and serializes it, for each response. ``lines`` are the header lines,
+    each with its end; what belongs to the connection or tells the body's length is added to them.
+    """
+
+    def __init__(self, status: int, lines: str, body: bytes) -> None:
+        super().__init__(status=status)
+        self._lines = lines
+        self._content = body
+        self._stays_open = False
+        self._writer: AbstractStreamWriter | None = None
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._stays_open
+
+    @property
+    def prepared(self) -> bool:
+        return self._writer is not None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        if self._writer is not None:
+            return self._writer
+        self._stays_open = request.keep_alive
+        version = request.version
+        connection = ""
+        if self._stays_open != (version >= HttpVersion11):
+            connection = "Connection: keep-alive\r\n" if self._stays_open else "Connection: close\r\n"
+        head = (
+            f"HTTP/{version.major}.{version.minor} {self.status} {self.reason}\r\n"
+            f"{self._lines}{connection}Content-Length: {len(self._content)}\r\n\r\n"
+        ).encode("ascii")
+        self._content = head if request.method == hdrs.METH_HEAD else head + self._content
+        self._writer = request.writer
+        return self._writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """:raises ConnectionError: the client is gone."""
+        writer, content = self._writer, self._content
+        if writer is None or not content:
+            return
+        self._content = b""
+        await writer.write(content)
+        # A client that sends many requests and reads no answers waits here.
+        await writer.drain()
+
+
+def _header_lines(answer: Answer, trace: Trace, seconds: float, date: str) -> str:
+    lines = (
+        f"{_ALWAYS}Date: {date}\r\n"
+        f"X-Request-Id: {trace.request_id}\r\n"
+        f"X-Request-Duration-Ms: {seconds * 1000:.2f}\r\n"
+        f"Server-Timing: {trace.timings.header()}\r\n"
     )
     if trace.usage is not None:
-        _add_usage(headers, trace.usage)
+        lines += _usage_lines(trace.usage)
     error = answer.error
     if error is not None:
         if error.retry_after_s is not None:
-            headers["Retry-After"] = str(error.retry_after_s)
+            lines += f"Retry-After: {error.retry_after_s}\r\n"
         if error.status == 405:
-            headers["Allow"] = "POST"
+            lines += "Allow: POST\r\n"
         if error.status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+            lines += "WWW-Authenticate: Bearer\r\n"
+    return lines
 
 
-def _add_usage(headers: CIMultiDict[str], usage: Usage) -> None:
-    headers["X-RateLimit-Limit-Minute"] = str(usage.limit_minute)
-    headers["X-RateLimit-Remaining-Minute"] = str(usage.remaining_minute)
-    headers["X-RateLimit-Limit-Day"] = str(usage.limit_day)
-    headers["X-RateLimit-Remaining-Day"] = str(usage.remaining_day)
+def _usage_lines(usage: Usage) -> str:
+    return (
+        f"X-RateLimit-Limit-Minute: {usage.limit_minute}\r\n"
+        f"X-RateLimit-Remaining-Minute: {usage.remaining_minute}\r\n"
+        f"X-RateLimit-Limit-Day: {usage.limit_day}\r\n"
+        f"X-RateLimit-Remaining-Day: {usage.remaining_day}\r\n"
+    )
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from gateway.clock import Clock
 
@@ -20,13 +19,27 @@ class Timings:
     def add(self, part: str, seconds: float) -> None:
         self.parts[part] = self.parts.get(part, 0.0) + seconds
 
-    @contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        started = self._clock.monotonic()
-        try:
-            yield
-        finally:
-            self.add(part, self._clock.monotonic() - started)
+    def measure(self, part: str) -> Measured:
+        """``with timings.measure("auth"):`` adds what the block took, however it ended."""
+        return Measured(self, self._clock, part)
 
     def header(self) -> str:
-        return ", ".join(f"{part};dur={seconds * 1000:.2f}" for part, seconds in self.parts.items())
+        return ", ".join([f"{part};dur={seconds * 1000:.2f}" for part, seconds in self.parts.items()])
+
+
+class Measured:
+    """A block whose time is taken. Every request has several: a class costs half of what a generator does."""
+
+    __slots__ = ("_clock", "_part", "_started", "_timings")
+
+    def __init__(self, timings: Timings, clock: Clock, part: str) -> None:
+        self._timings = timings
+        self._clock = clock
+        self._part = part
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        self._started = self._clock.monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._timings.add(self._part, self._clock.monotonic() - self._started)

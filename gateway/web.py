@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -75,10 +76,10 @@ def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
         raise RuntimeError("the runner is not set up")
     route, endpoint = server.request_handler, gateway.endpoint
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.path in _V1_PATHS:
-            return await endpoint(request)
-        return await route(request)
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        # Almost every request is for exactly /v1; an address of another form is taken apart first.
+        is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
+        return endpoint(request) if is_v1 else route(request)
 
     server.request_handler = handle
 

@@ -37,6 +37,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
     ``tick_size`` and ``lot_size`` are the price and size steps; ``min_notional`` is in quote units; one contract is
     ``contract_multiplier`` base units (1,000 for a ``kPEPE`` listed as ``PEPE``), and ``size`` is in what the venue
     trades: contracts. A step that is not a positive number of sane size is a ValueError: nothing could be checked.
+    Where ``max_price_digits`` is set, a price that is not whole has at most that many significant digits.
     """
 
     exchange: str
@@ -51,6 +52,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
     min_notional: Decimal = ZERO
     contract_multiplier: Decimal = ONE
     max_leverage: int = 1
+    max_price_digits: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "lot_size", "contract_multiplier"):
@@ -70,15 +72,31 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
         """A price as the wire shows it: every decimal place of the tick, more only where the price has more."""
         return plain(padded(price, self.price_exponent)) if self.on_tick(price) else trimmed(price)
 
+    def tick_at(self, price: Decimal) -> Decimal:
+        """The price step around ``price``: the tick, coarser where the venue counts significant digits."""
+        if self.max_price_digits is None:
+            return self.tick_size
+        step = ONE.scaleb(min(price.adjusted() + 1 - self.max_price_digits, 0))
+        return max(self.tick_size, step)
+
+    def round_down(self, price: Decimal) -> Decimal:
+        """The highest valid price that is at most ``price``; zero where there is none."""
+        return floor_to(price, self.tick_at(price))
+
+    def round_up(self, price: Decimal) -> Decimal:
+        """The lowest valid price that is at least ``price``."""
+        return ceil_to(price, self.tick_at(price))
+
     def on_tick(self, price: Decimal) -> bool:
-        return is_multiple(price, self.tick_size)
+        return is_multiple(price, self.tick_at(price))
 
     def check_price(self, price: Decimal, field: str = "price") -> None:
         """:raises InvalidParameter: off the tick, with the nearest valid price."""
         if not self.on_tick(price):
-            nearest = self.price_text(max(nearest_to(price, self.tick_size), self.tick_size))
+            tick = self.tick_at(price)
+            nearest = self.price_text(max(nearest_to(price, tick), self.tick_size))
             raise InvalidParameter(
-                field, f"a multiple of the tick size {trimmed(self.tick_size)}, such as {nearest}", nearest=nearest
+                field, f"a multiple of the tick size {trimmed(tick)}, such as {nearest}", nearest=nearest
             )
 
     def check_size(self, size: Decimal, field: str = "size") -> None:
@@ -104,4 +122,4 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
 
         Zero for a buy below one tick: no limit that the venue knows is low enough.
         """
-        return floor_to(price, self.tick_size) if side is Side.BUY else ceil_to(price, self.tick_size)
+        return self.round_down(price) if side is Side.BUY else self.round_up(price)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_fields, print_json, print_table
-from storage.ports import Account, ApiKey, Credential, Tier
+from storage.ports import Account, Tier
+
+if TYPE_CHECKING:
+    from gateway.cli.office import Office
+    from gateway.cli.views import AccountView
 
 app = typer.Typer(help="Who may use the gateway: an account has a tier, API keys and venue credentials.")
 
@@ -27,12 +31,14 @@ def create(
 
     Example: venuegate accounts create desk --tier builder
     """
-    from gateway.cli.office import ask
 
-    account = ask(ctx, lambda office: office.accounts.create(name, tier), create=True)
-    _show(account, as_json)
+    async def created(office: Office) -> AccountView:
+        return await _view(office, await office.accounts.create(name, tier))
+
+    view = ask(ctx, created, create=True)
+    _show(view, as_json)
     if not as_json:
-        typer.echo(f"\nNext, a venue: venuegate credentials add {account.name} --exchange paper")
+        typer.echo(f"\nNext, a venue: venuegate credentials add {view.name} --exchange paper")
 
 
 @app.command("list")
@@ -41,16 +47,28 @@ def list_accounts(ctx: typer.Context, as_json: Json = False) -> None:
 
     Example: venuegate accounts list
     """
-    from gateway.cli.office import ask
-    from gateway.cli.views import AccountView, moment
+    from gateway.cli.views import moment
 
-    views = [AccountView.of(account) for account in ask(ctx, lambda office: office.directory.accounts())]
+    async def found(office: Office) -> list[AccountView]:
+        return [await _view(office, account) for account in await office.directory.accounts()]
+
+    views = ask(ctx, found)
     if as_json:
         print_json(views)
         return
     print_table(
-        ("NAME", "TIER", "CREATED (UTC)", "ID"),
-        [(view.name, view.tier, moment(view.created_at_ms), view.account_id) for view in views],
+        ("NAME", "TIER", "KEYS", "CREDENTIALS", "CREATED (UTC)", "ID"),
+        [
+            (
+                view.name,
+                view.tier,
+                f"{view.live_keys}/{view.most_keys}",
+                str(view.credentials),
+                moment(view.created_at_ms),
+                view.account_id,
+            )
+            for view in views
+        ],
         empty="There is no account yet. Make one: venuegate accounts create NAME --tier builder",
     )
 
@@ -61,18 +79,11 @@ def show(ctx: typer.Context, account: AccountRef, as_json: Json = False) -> None
 
     Example: venuegate accounts show desk
     """
-    from gateway.cli.office import Office, ask
 
-    async def found(office: Office) -> tuple[Account, Sequence[ApiKey], Sequence[Credential]]:
-        one = await office.accounts.find(account)
-        return (
-            one,
-            await office.directory.keys(one.account_id),
-            await office.directory.credentials(one.account_id),
-        )
+    async def found(office: Office) -> AccountView:
+        return await _view(office, await office.accounts.find(account))
 
-    one, keys, credentials = ask(ctx, found)
-    _show(one, as_json, keys, credentials)
+    _show(ask(ctx, found), as_json)
 
 
 @app.command()
@@ -86,44 +97,37 @@ def set_tier(
 
     Example: venuegate accounts set-tier desk pro
     """
-    from gateway.cli.office import Office, ask
-    from gateway.limits import LIMITS
 
-    async def changed(office: Office) -> tuple[Account, int]:
-        one = await office.accounts.set_tier(await office.accounts.find(account), tier)
-        keys = await office.directory.keys(one.account_id)
-        return one, sum(key.revoked_at_ms is None for key in keys)
+    async def changed(office: Office) -> AccountView:
+        return await _view(office, await office.accounts.set_tier(await office.accounts.find(account), tier))
 
-    one, keys = ask(ctx, changed)
-    _show(one, as_json)
-    if keys > LIMITS[tier].keys:
-        typer.echo(
-            f"Note: it has {keys} keys and the {tier} tier allows {LIMITS[tier].keys}: they go on working, but none"
-            " can be added.",
-            err=True,
-        )
+    view = ask(ctx, changed)
+    _show(view, as_json)
+    if view.live_keys > view.most_keys:
+        typer.echo("Note: keys beyond the tier's number go on working, but none can be added.", err=True)
 
 
-def _show(
-    account: Account, as_json: bool, keys: Sequence[ApiKey] | None = None, credentials: Sequence[Credential] = ()
-) -> None:
-    from gateway.cli.views import AccountView, moment
-    from gateway.limits import LIMITS
+async def _view(office: Office, account: Account) -> AccountView:
+    from gateway.cli.views import AccountView
 
-    view = AccountView.of(account)
+    keys = await office.directory.keys(account.account_id)
+    credentials = await office.directory.credentials(account.account_id)
+    return AccountView.of(account, keys, credentials, office.clock.now_ms())
+
+
+def _show(view: AccountView, as_json: bool) -> None:
+    from gateway.cli.views import moment
+
     if as_json:
         print_json(view)
         return
-    fields = [
-        ("Account", view.name),
-        ("Id", view.account_id),
-        ("Tier", f"{view.tier} ({view.requests_per_minute}/min, {view.requests_per_day:,}/day)"),
-        ("Created", f"{moment(view.created_at_ms)} UTC"),
-    ]
-    if keys is not None:
-        live = sum(key.revoked_at_ms is None for key in keys)
-        fields += [
-            ("Keys", f"{live} of {LIMITS[account.tier].keys} (venuegate keys list {view.name})"),
-            ("Credentials", f"{len(credentials)} (venuegate credentials list {view.name})"),
+    print_fields(
+        [
+            ("Account", view.name),
+            ("Id", view.account_id),
+            ("Tier", f"{view.tier} ({view.requests_per_minute}/min, {view.requests_per_day:,}/day)"),
+            ("Keys", f"{view.live_keys} of {view.most_keys} (venuegate keys list {view.name})"),
+            ("Credentials", f"{view.credentials} (venuegate credentials list {view.name})"),
+            ("Created", f"{moment(view.created_at_ms)} UTC"),
         ]
-    print_fields(fields)
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.accounts import AccountRef
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def add(
     Example: venuegate credentials add desk --exchange paper --label play
     """
     from gateway.accounts import require_venue
-    from gateway.cli.office import Office, ask
     from gateway.cli.secrets_input import read_secrets
 
     async def added(office: Office) -> CredentialView:
@@ -74,7 +74,6 @@ def list_credentials(
 
     Example: venuegate credentials list desk
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.views import CredentialView
 
     async def found(office: Office) -> list[CredentialView]:
@@ -99,7 +98,6 @@ def show(ctx: typer.Context, credential: CredentialRef, as_json: Json = False) -
 
     Example: venuegate credentials show 9f2a0c1e-5b7d-4e8f-a1b2-c3d4e5f6d841
     """
-    from gateway.cli.office import Office, ask
 
     async def found(office: Office) -> CredentialView:
         return await _view(office, await office.credentials.find(credential))
@@ -119,7 +117,6 @@ def rotate(
 
     Example: venuegate credentials rotate 9f2a0c1e-5b7d-4e8f-a1b2-c3d4e5f6d841 --from-file new.json
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.secrets_input import read_secrets
 
     async def rotated(office: Office) -> CredentialView:
@@ -138,7 +135,6 @@ def revoke(ctx: typer.Context, credential: CredentialRef, as_json: Json = False)
 
     Example: venuegate credentials revoke 9f2a0c1e-5b7d-4e8f-a1b2-c3d4e5f6d841
     """
-    from gateway.cli.office import Office, ask
 
     async def revoked(office: Office) -> CredentialView:
         one = await office.credentials.find(credential)
@@ -152,13 +148,12 @@ def revoke(ctx: typer.Context, credential: CredentialRef, as_json: Json = False)
         typer.echo(f"Revoked {view.credential_id} ({view.exchange}, {view.account}). Its secrets are wiped.")
 
 
-@app.command()
-def test(ctx: typer.Context, credential: CredentialRef, as_json: Json = False) -> None:
+@app.command("test")
+def try_credential(ctx: typer.Context, credential: CredentialRef, as_json: Json = False) -> None:
     """Ask the venue whether it takes a credential.
 
     Example: venuegate credentials test 9f2a0c1e-5b7d-4e8f-a1b2-c3d4e5f6d841
     """
-    from gateway.cli.office import Office, ask
 
     async def tested(office: Office) -> tuple[Credential, Sequence[str]]:
         one = await office.credentials.find(credential)

@@ -46,7 +46,7 @@ def _in_words(error: Exception) -> tuple[str, str]:
     if isinstance(problem, str) and isinstance(advice, str):
         if advice == MAKE_MASTER_KEY:
             advice = "Make one: venuegate master-key generate --out FILE, and name it in VENUEGATE_MASTER_KEY_FILE"
-        return f"{problem}.", f"{advice}."
+        return f"{problem.rstrip('.')}.", f"{advice.rstrip('.')}."
     if isinstance(error, SettingsError):
         return "These settings cannot be used.", "\n  ".join(error.problems)
     if isinstance(error, GatewayError):

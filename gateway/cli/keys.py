@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.accounts import AccountRef
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_fields, print_json, print_table
 from storage.ports import ApiKey, KeyEnvironment, Scopes
 
@@ -56,7 +57,6 @@ def create(
 
     Example: venuegate keys create desk --env test --label my-bot --operations getBalance,getPositions --expires 90d
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.values import moment_ahead
 
     scopes = _scopes(operations, credentials, exchanges)
@@ -81,7 +81,6 @@ def list_keys(
 
     Example: venuegate keys list desk
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.views import KeyView, moment
 
     async def found(office: Office) -> list[KeyView]:
@@ -119,7 +118,6 @@ def show(ctx: typer.Context, key: KeyRef, as_json: Json = False) -> None:
 
     Example: venuegate keys show mt_test_A7Kx
     """
-    from gateway.cli.office import Office, ask
 
     async def found(office: Office) -> KeyView:
         return await _view(office, await office.keys.find(key))
@@ -141,7 +139,6 @@ def narrow(
 
     Example: venuegate keys narrow mt_test_A7Kx --operations getBalance,getPositions
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.values import moment_ahead
 
     if operations is credentials is exchanges is expires is None:
@@ -161,7 +158,6 @@ def rotate(ctx: typer.Context, key: KeyRef, as_json: Json = False) -> None:
 
     Example: venuegate keys rotate mt_test_A7Kx
     """
-    from gateway.cli.office import Office, ask
 
     async def rotated(office: Office) -> tuple[MintedKey, KeyView]:
         old = await office.keys.find(key)
@@ -177,7 +173,6 @@ def revoke(ctx: typer.Context, key: KeyRef, as_json: Json = False) -> None:
 
     Example: venuegate keys revoke mt_test_A7Kx
     """
-    from gateway.cli.office import Office, ask
 
     async def revoked(office: Office) -> KeyView:
         one = await office.keys.find(key)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_json
+
+if TYPE_CHECKING:
+    from gateway.cli.office import Office
 
 app = typer.Typer(help="The one secret that is not in the database: it opens all the others.")
 
@@ -47,7 +51,6 @@ def rotate(ctx: typer.Context, as_json: Json = False) -> None:
 
     Example: venuegate master-key rotate
     """
-    from gateway.cli.office import Office, ask
     from gateway.keyring import rewrap_all
 
     async def rotated(office: Office) -> int:

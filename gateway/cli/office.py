@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import typer
 
 from gateway.accounts import Accounts, Credentials, CredentialSafe, KeyMint, Keys, Refused
 from gateway.clock import SystemClock
@@ -19,14 +18,11 @@ from gateway.settings import Settings
 from gateway.vault import Vault
 
 if TYPE_CHECKING:
-    from storage.sql import Stores
-
     from adapters.base import Adapter
+    from storage.sql import Stores
 
 DATABASE: Final = "venuegate.db"
 MASTER_KEY: Final = "master.key"
-
-T = TypeVar("T")
 
 
 class Office:
@@ -61,13 +57,17 @@ class Office:
         return CredentialSafe(self.directory, await self.vault(), self.clock)
 
     async def adapter(self, exchange: str) -> Adapter:
-        """:raises Refused: this version does not have the venue."""
+        """A venue without a past: what it keeps in the data directory is the running gateway's.
+
+        :raises Refused: this version does not have the venue.
+        """
         from adapters.registry import VenueContext
 
         venue = self.venues.get(exchange)
         if venue is None:
             raise Refused(f"This version does not serve {exchange}", "Use the version that added it")
-        context = VenueContext(data_dir=self.settings.data_dir, now_ms=self.clock.now_ms)
+        empty = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="venuegate-")))
+        context = VenueContext(data_dir=empty, now_ms=self.clock.now_ms)
         adapter = await venue.open(context)
         self._stack.push_async_callback(adapter.close)
         return adapter
@@ -96,16 +96,6 @@ def require_master_key(settings: Settings) -> MasterKeySource:
     return settings.master_key
 
 
-def ask(ctx: typer.Context, work: Callable[[Office], Awaitable[T]], *, create: bool = False) -> T:
-    """Do ``work`` on the data directory's database, which is only made where ``create`` says so."""
-
-    async def done() -> T:
-        async with opened(settings_of(ctx.obj), create=create) as office:
-            return await work(office)
-
-    return asyncio.run(done())
-
-
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Office]:
     """:raises Refused: there is no database, or no place for one.
@@ -114,16 +104,18 @@ async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Office]:
     from storage.sql import open_sqlite
 
     path = settings.data_dir / DATABASE
+    is_new = not path.exists()
     if create:
         make_data_dir(settings.data_dir)
-    elif not path.exists():
+    elif is_new:
         raise Refused(
             f"There is no database in {settings.data_dir}",
             "Name the gateway's data directory (--data-dir or VENUEGATE_DATA_DIR), or make a first account:"
             " venuegate accounts create NAME --tier builder",
         )
     async with contextlib.AsyncExitStack() as stack:
-        stores = await open_sqlite(path)
+        # Tables of another version are a running gateway's, perhaps: only `db upgrade` changes them.
+        stores = await open_sqlite(path, upgrade=is_new)
         stack.push_async_callback(stores.close)
         yield Office(settings, stores, stack)
 

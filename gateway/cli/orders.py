@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_fields, print_json, print_table
 from storage.ports import JournalEvent, JournalRow, OrderState
 
@@ -22,7 +23,9 @@ def list_orders(
     ctx: typer.Context,
     state: Annotated[
         list[OrderState] | None,
-        typer.Option("--state", case_sensitive=False, help="In this state; may be given again. All that is not over, without."),
+        typer.Option(
+            "--state", case_sensitive=False, help="In this state; may be given again. All that is not over, without."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
@@ -31,7 +34,6 @@ def list_orders(
 
     Example: venuegate orders list --state UNKNOWN --state NEEDS_OPERATOR
     """
-    from gateway.cli.office import ask
     from gateway.cli.views import OrderView, moment
     from gateway.orders.states import FINAL
 
@@ -61,16 +63,13 @@ def list_orders(
 @app.command()
 def show(
     ctx: typer.Context,
-    order: Annotated[
-        str, typer.Argument(metavar="ORDER", help="Its order key or clientOrderId.", show_default=False)
-    ],
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="Its order key or clientOrderId.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """Show one order: what was asked, where it stands, why, and how it came there.
 
     Example: venuegate orders show my-order-1
     """
-    from gateway.cli.office import Office, ask
     from gateway.cli.views import EventView, OrderView
 
     async def found(office: Office) -> tuple[JournalRow, Sequence[JournalEvent]]:

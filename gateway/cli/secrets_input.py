@@ -48,7 +48,7 @@ def _decoded(text: bytes, problem: str, shape: str) -> dict[str, str]:
 def _prompted(fields: Sequence[CredentialField]) -> dict[str, str]:
     secrets: dict[str, str] = {}
     for field in fields:
-        question = f"{field.name} ({field.description}{'' if field.required else '; may be empty'})"
+        question = f"{field.name} ({field.description.rstrip('.')}{'' if field.required else '; may be empty'})"
         secrets[field.name] = typer.prompt(
             question, hide_input=field.secret, default=None if field.required else "", show_default=False
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.accounts import AccountRef
+from gateway.cli.asking import ask
 from gateway.cli.console import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from gateway.cli.office import Office
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +31,6 @@ def usage(
 
     Example: venuegate usage desk --days 7
     """
-    from gateway.cli.office import Office, ask
     from gateway.limits import LIMITS
 
     async def counted(office: Office) -> tuple[int, Sequence[tuple[str, int]]]:

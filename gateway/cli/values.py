@@ -25,9 +25,7 @@ def moment_ahead(text: str | None, now_ms: int) -> int | None:
         at = datetime.fromisoformat(text)
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            "expected a span such as 12h, 90d or 8w, or a date such as 2027-01-31 (UTC)"
-        ) from None
+        raise typer.BadParameter("expected a span such as 12h, 90d or 8w, or a date such as 2027-01-31 (UTC)") from None
 
 
 def names(text: str | None) -> frozenset[str] | None:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from gateway.accounts import is_live
 from gateway.limits import LIMITS
 from storage.ports import Account, ApiKey, Credential, JournalEvent, JournalRow, KeyEnvironment, Tier
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``live_keys`` of at most ``most_keys``; ``credentials`` is how many there are."""
+
     account_id: str
     name: str
     tier: Tier
     requests_per_minute: int
     requests_per_day: int
+    live_keys: int
+    most_keys: int
+    credentials: int
     created_at_ms: int
 
     @classmethod
-    def of(cls, account: Account) -> AccountView:
+    def of(
+        cls, account: Account, keys: Sequence[ApiKey], credentials: Sequence[Credential], now_ms: int
+    ) -> AccountView:
         limits = LIMITS[account.tier]
         return cls(
             account_id=account.account_id,
@@ -28,6 +36,9 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             tier=account.tier,
             requests_per_minute=limits.per_minute,
             requests_per_day=limits.per_day,
+            live_keys=sum(is_live(key, now_ms) for key in keys),
+            most_keys=limits.keys,
+            credentials=len(credentials),
             created_at_ms=account.created_at_ms,
         )
 
@@ -178,4 +189,4 @@ def _listed(names: frozenset[str] | None) -> list[str] | None:
 def _key_state(key: ApiKey, now_ms: int) -> str:
     if key.revoked_at_ms is not None:
         return "revoked"
-    return "expired" if key.expires_at_ms is not None and key.expires_at_ms <= now_ms else "live"
+    return "live" if is_live(key, now_ms) else "expired"

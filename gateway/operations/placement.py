@@ -26,8 +26,8 @@ from gateway.operations.wire import (
     require_printable,
     seconds,
 )
-from normalization.decimals import ceil_to, floor_to, is_sane, require_positive, trimmed
-from normalization.errors import ExchangeError, InvalidParameter
+from normalization.decimals import is_sane, require_positive, trimmed
+from normalization.errors import ExchangeError, InvalidParameter, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.orders import (
     Execution,
@@ -74,6 +74,7 @@ class PlaceLimitOrder(MarketRequest, frozen=True, kw_only=True):
     async def perform(self, call: Call) -> LimitOrderReply:
         instrument = call.instruments[0]
         check_limit(instrument, self.size, self.price, self.reduce_only)
+        check_time_in_force(call, self.time_in_force)
         placed = await place_one(call, self.operation, self._leg(instrument))
         return LimitOrderReply(
             **standing(placed),
@@ -270,6 +271,7 @@ class PlaceBatchOrder(CredentialRequest, frozen=True, kw_only=True):
     async def perform(self, call: Call) -> BatchReply:
         legs = []
         for index, (order, instrument) in enumerate(zip(self.orders, call.instruments, strict=True)):
+            check_time_in_force(call, order.time_in_force)
             with within(f"orders[{index}]"):
                 legs.append(order.leg(instrument, leg_id(self.client_order_id, str(index))))
         outcomes = await call.orders.place(call, self.operation, legs)
@@ -372,7 +374,7 @@ class PlaceProtectionOrders(MarketRequest, frozen=True, kw_only=True):
         upwards = profit == (self.side is PositionSide.LONG)
         distance = self.entry_price * percent / 100
         exact = self.entry_price + distance if upwards else self.entry_price - distance
-        trigger = floor_to(exact, instrument.tick_size) if upwards else ceil_to(exact, instrument.tick_size)
+        trigger = instrument.round_down(exact) if upwards else instrument.round_up(exact)
         if exact <= 0 or trigger <= 0:
             raise InvalidParameter(field, "less than 100 for this side, so that the trigger price stays positive")
         return trigger
@@ -406,6 +408,16 @@ def check_limit(instrument: Instrument, size: Decimal, price: Decimal, reduce_on
     instrument.check_price(price)
     if not reduce_only:
         instrument.check_notional(size, price)
+
+
+def check_time_in_force(call: Call, wanted: TimeInForce) -> None:
+    """:raises UnsupportedOperation: the venue would quietly make something else of it."""
+    offered = call.capabilities.times_in_force
+    if wanted not in offered:
+        raise UnsupportedOperation(
+            f"{call.credential.exchange} has no {wanted} orders: use {' or '.join(sorted(offered))}.",
+            details={"field": "timeInForce", "supported": sorted(offered)},
+        )
 
 
 async def place_one(call: Call, operation: str, leg: Leg) -> Placed:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
@@ -18,7 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from storage.ports import StorageUnavailable
 from storage.sql.engines import driver, sqlite_engine
-from storage.sql.failures import BREAKS_CONNECTION, closed, removed, result_code, translated
+from storage.sql.failures import BREAKS_CONNECTION, cannot_open, closed, removed, result_code, translated
 from storage.sql.lanes import Done, Job, Jobs, Lane
 
 T = TypeVar("T")
@@ -120,7 +119,7 @@ class _SameFile:
         self.path = path
         self._identity = self._look()
         if self._identity is None:
-            raise translated(_cannot_open(), path)
+            raise cannot_open(path)
 
     def check(self) -> None:
         """:raises StorageUnavailable: the path no longer names the file that was opened."""
@@ -133,12 +132,6 @@ class _SameFile:
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-
-def _cannot_open() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("unable to open database file")
-    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    return error
 
 
 class _SqliteLane(Lane):
@@ -218,14 +211,18 @@ class _Writer(_SqliteLane):
         return [self._run_job(connection, job) for job in batch]
 
     def _run_job(self, connection: Connection, job: Job) -> Done:
-        savepoint = connection.begin_nested()
+        # By the driver: a savepoint through SQLAlchemy costs more than the work it is for.
+        raw = driver(connection)
+        raw.execute("SAVEPOINT job").close()
         try:
             value = job.work(connection)
         except BaseException as error:
-            if not driver(connection).in_transaction:
+            if not raw.in_transaction:
                 # SQLite gave up the whole transaction, and with it what the jobs before this one did.
                 raise
-            savepoint.rollback()
-            return Done(job, error=self._own(error))
-        savepoint.commit()
-        return Done(job, value=value)
+            raw.execute("ROLLBACK TO job").close()
+            outcome = Done(job, error=self._own(error))
+        else:
+            outcome = Done(job, value=value)
+        raw.execute("RELEASE job").close()
+        return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,28 +13,35 @@ from sqlalchemy.sql.elements import ColumnElement
 from storage.ports import Account, ApiKey, Credential, Directory, KeyWithAccount, Scopes, SealedSecret, Tier
 from storage.sql.database import Database
 from storage.sql.schema import accounts, api_keys, credentials, directory_revision, gateway_secrets
-from storage.sql.statements import insert_into
+from storage.sql.statements import PreparedStatements, insert_into
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
 
-_KEY_WITH_ACCOUNT: Final = (
-    *api_keys.c,
-    accounts.c.name,
-    accounts.c.tier,
-    accounts.c.created_at_ms.label("account_created_at_ms"),
+# Every request with a key that is not in a cache runs it: compiled once, for the driver.
+_KEY_BY_DIGEST: Final = (
+    select(
+        *(api_keys.c[name] for name in ApiKey.__struct_fields__),
+        *(accounts.c[name] for name in Account.__struct_fields__),
+    )
+    .join(accounts, accounts.c.account_id == api_keys.c.account_id)
+    .where(api_keys.c.digest == bindparam("digest"))
 )
 
 
 class SqlDirectory(Directory):
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._statements = PreparedStatements()
 
     async def revision(self) -> int:
         return await self._database.read(lambda connection: connection.execute(_REVISION).scalar_one())
 
-    async def _change(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` alone of all changes of the directory, and raise the revision unless it comes to False or 0."""
+    async def _change(self, work: Callable[[Connection], T], *, what: str = "record") -> T:
+        """Run ``work`` alone of all changes of the directory, and raise the revision unless it comes to False or 0.
+
+        :raises ValueError: a name, id or digest is taken, or the account is not there; nothing was changed.
+        """
 
         def alone(connection: Connection) -> T:
             connection.execute(_REVISION.with_for_update())
@@ -43,14 +50,14 @@ class SqlDirectory(Directory):
                 connection.execute(_RAISE_REVISION)
             return result
 
-        return await self._database.write(alone)
+        try:
+            return await self._database.write(alone)
+        except IntegrityError as error:
+            raise ValueError(f"the {what} is there already, or its account is not") from error
 
     async def create_account(self, account: Account) -> None:
         """:raises ValueError: there is an account of that name or id."""
-        try:
-            await self._change(lambda connection: _insert(connection, accounts, account))
-        except IntegrityError as error:
-            raise ValueError(f"there is an account {account.name!a} already") from error
+        await self._change(lambda connection: _insert(connection, accounts, account), what=f"account {account.name!a}")
 
     async def account(self, account_id: str) -> Account | None:
         return await self._first(select(accounts).where(accounts.c.account_id == account_id), Account)
@@ -77,7 +84,7 @@ class SqlDirectory(Directory):
             count = connection.execute(select(func.count()).select_from(api_keys).where(live)).scalar_one()
             return count < at_most and _insert(connection, api_keys, key)
 
-        return await self._change(create)
+        return await self._change(create, what="key")
 
     async def replace_key(self, old_key_id: str, new: ApiKey, revoked_at_ms: int) -> bool:
         """The old one must be of the new one's account."""
@@ -87,11 +94,17 @@ class SqlDirectory(Directory):
             .values(revoked_at_ms=revoked_at_ms)
         )
         return await self._change(
-            lambda connection: connection.execute(revoke).rowcount > 0 and _insert(connection, api_keys, new)
+            lambda connection: connection.execute(revoke).rowcount > 0 and _insert(connection, api_keys, new),
+            what="key",
         )
 
     async def key_by_digest(self, digest: bytes) -> KeyWithAccount | None:
-        return await self._database.read(lambda connection: _key_by_digest(connection, digest))
+        def look_up(connection: Connection) -> KeyWithAccount | None:
+            statement = self._statements.get(connection, "key_by_digest", lambda _: _KEY_BY_DIGEST)
+            found = statement.run(connection, {"digest": digest}).fetchone()
+            return None if found is None else _key_with_account(found)
+
+        return await self._database.read(look_up)
 
     async def key(self, key_id: str) -> ApiKey | None:
         return await self._first(select(api_keys).where(api_keys.c.key_id == key_id), ApiKey)
@@ -146,7 +159,7 @@ class SqlDirectory(Directory):
         await self._database.write(lambda connection: connection.execute(statement, touches).close())
 
     async def create_credential(self, credential: Credential) -> None:
-        await self._change(lambda connection: _insert(connection, credentials, credential))
+        await self._change(lambda connection: _insert(connection, credentials, credential), what="credential")
 
     async def credential(self, credential_id: str) -> Credential | None:
         return await self._first(select(credentials).where(credentials.c.credential_id == credential_id), Credential)
@@ -222,22 +235,10 @@ def _put_secret(connection: Connection, secret: SealedSecret, *, replace: bool) 
     return connection.execute(statement, msgspec.structs.asdict(secret)).rowcount
 
 
-def _key_by_digest(connection: Connection, digest: bytes) -> KeyWithAccount | None:
-    query = (
-        select(*_KEY_WITH_ACCOUNT)
-        .join(accounts, accounts.c.account_id == api_keys.c.account_id)
-        .where(api_keys.c.digest == digest)
-    )
-    found = connection.execute(query).mappings().first()
-    if found is None:
-        return None
-    account = Account(
-        account_id=found["account_id"],
-        name=found["name"],
-        tier=Tier(found["tier"]),
-        created_at_ms=found["account_created_at_ms"],
-    )
-    return KeyWithAccount(key=_record(found, ApiKey), account=account)
+def _key_with_account(found: Sequence[Any]) -> KeyWithAccount:
+    key = dict(zip(ApiKey.__struct_fields__, found, strict=False))
+    account = dict(zip(Account.__struct_fields__, found[len(key) :], strict=True))
+    return KeyWithAccount(key=_record(key, ApiKey), account=_record(account, Account))
 
 
 def _first(connection: Connection, query: Select[Any], record: type[R]) -> R | None:
@@ -249,7 +250,7 @@ def _all(connection: Connection, query: Select[Any], record: type[R]) -> list[R]
     return [_record(found, record) for found in connection.execute(query).mappings()]
 
 
-def _record(found: RowMapping, record: type[R]) -> R:
+def _record(found: Mapping[str, Any] | RowMapping, record: type[R]) -> R:
     values: dict[str, Any] = {name: found[name] for name in record.__struct_fields__}
     if record is ApiKey:
         values["scopes"] = msgspec.json.decode(values["scopes"], type=Scopes)

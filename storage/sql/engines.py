@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import sqlite3
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -10,7 +12,7 @@ from typing import Final, Literal, cast
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from storage.sql.failures import translated
+from storage.sql.failures import cannot_open
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_DIRECTORY: Final = 0o700
@@ -21,19 +23,31 @@ Begin = Literal["IMMEDIATE", "DEFERRED"]
 def prepare_file(path: Path) -> None:
     """Make the file and its directory where they are missing; only their owner may read them.
 
-    :raises StorageUnavailable: they cannot be made or opened.
+    A database file is never opened here: to close any descriptor of it drops every lock that this process holds on it,
+    and other processes would delete the write-ahead log that it is using.
+
+    :raises StorageUnavailable: they cannot be made.
     """
     try:
         path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        # SQLite would make it readable by all; its -wal and -shm files take after it.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        if not path.exists():
+            _create(path)
+        if path.stat().st_mode & 0o077:
+            path.chmod(PRIVATE_FILE)
     except OSError as error:
-        cannot_open = sqlite3.OperationalError(str(error))
-        cannot_open.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-        raise translated(cannot_open, path) from error
-    os.close(descriptor)
-    if path.stat().st_mode & 0o077:
-        path.chmod(PRIVATE_FILE)
+        raise cannot_open(path) from error
+
+
+def _create(path: Path) -> None:
+    """An empty file. SQLite itself would make it readable by all; its -wal and -shm files take after it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+    try:
+        # Under its name it is closed from the start, and of several that start together one makes it.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
 
 
 def sqlite_engine(path: Path, *, begin: Begin = "IMMEDIATE", busy_timeout_s: float = 2.0) -> Engine:
@@ -56,7 +70,14 @@ def sqlite_engine(path: Path, *, begin: Begin = "IMMEDIATE", busy_timeout_s: flo
         return connection
 
     engine = create_engine(
-        "sqlite+pysqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1
+        "sqlite+pysqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=1,
+        # Errors are logged, and values may be secrets.
+        hide_parameters=True,
     )
     event.listen(engine, "begin", lambda connection: driver(connection).execute(f"BEGIN {begin}").close())
     return engine

@@ -84,6 +84,12 @@ def removed(path: Path) -> StorageUnavailable:
     )
 
 
+def cannot_open(path: Path) -> StorageUnavailable:
+    """It is not there, or not to be had."""
+    problem, advice = _PROBLEMS[sqlite3.SQLITE_CANTOPEN]
+    return StorageUnavailable(problem.format(path=path), advice.format(path=path))
+
+
 def closed(path: Path) -> StorageUnavailable:
     return StorageUnavailable(f"The database {path} is closed", "The gateway is stopping: ask again when it is back.")
 

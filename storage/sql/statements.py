@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
 
@@ -24,7 +25,7 @@ class Prepared:
 
     Through SQLAlchemy, each of them costs several times what the database needs for it. Every value is a named
     parameter or a literal in the SQL, and goes to the driver unconverted: only for columns whose values every driver
-    takes as they are (str, int, bytes, None). One instance belongs to one engine. Errors are the driver's own.
+    takes as they are (str, int, bytes, None). One instance belongs to one dialect.
     """
 
     __slots__ = ("_names", "_sql")
@@ -35,10 +36,30 @@ class Prepared:
         self._names = compiled.positiontup
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> DBAPICursor:
-        """Inside a transaction that has begun: unlike SQLAlchemy, this begins none."""
+        """Inside a transaction that has begun: unlike SQLAlchemy, this begins none.
+
+        :raises IntegrityError: SQLAlchemy's, without the values. Other errors are the driver's own.
+        """
         cursor = connection.connection.cursor()
-        if self._names is None:
-            cursor.execute(self._sql, dict(values))
-        else:
-            cursor.execute(self._sql, tuple([values[name] for name in self._names]))
+        try:
+            if self._names is None:
+                cursor.execute(self._sql, dict(values))
+            else:
+                cursor.execute(self._sql, tuple([values[name] for name in self._names]))
+        except connection.dialect.loaded_dbapi.IntegrityError as error:
+            raise IntegrityError(self._sql, None, error) from error
         return cursor
+
+
+class PreparedStatements:
+    """Statements by name, each compiled at its first use. One instance belongs to one dialect."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[Hashable, Prepared] = {}
+
+    def get(self, connection: Connection, name: Hashable, build: Callable[[Connection], CompilerElement]) -> Prepared:
+        """The names must be few: they are kept for ever."""
+        found = self._by_name.get(name)
+        if found is None:
+            found = self._by_name[name] = Prepared(connection, build(connection))
+        return found

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from adapters.base import Network
 from gateway.operations.table import OPERATIONS
 from gateway.operations.wire import CredentialRequest
 from normalization.errors import KeyRevoked
+from normalization.orders import TimeInForce
 from normalization.venue_failures import Reason, VenueDeferred, VenueNotReached, VenueRejected, VenueUnclear
 from storage.ports import KeyEnvironment, Scopes, Tier
-from tests.support.scripted_venue import ScriptedVenue, accept_then, fail
+from tests.support.scripted_venue import CAPABILITIES, ScriptedVenue, accept_then, fail
 from tests.support.served import Served, served
 
 BALANCE = {"operation": "getBalance"}
@@ -408,3 +410,17 @@ async def raw(gateway: Served, body: bytes, *headers: str) -> bytes:
         answer = await reader.readuntil(b"\r\n")
     writer.transport.abort()
     return answer
+
+
+async def test_a_time_in_force_that_the_venue_lacks_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    only = msgspec.structs.replace(CAPABILITIES, times_in_force=frozenset({TimeInForce.GTC, TimeInForce.IOC}))
+    venue = ScriptedVenue(only)
+    async with served(tmp_path, {"scripted": venue}) as gateway:
+        account = await gateway.account()
+        shop = Shop(gateway, venue, await gateway.key(account), (await gateway.credential(account)).credential_id)
+        reply = await gateway.post(shop.limit(timeInForce="FOK"), shop.key)
+        assert (reply.status, reply.json["code"]) == (422, "UNSUPPORTED_OPERATION")
+        assert "GTC or IOC" in reply.json["error"]
+        leg = {"market": "BTC", "side": "BUY", "size": "0.01", "price": "93000", "timeInForce": "FOK"}
+        assert (await gateway.post(shop.body("placeBatchOrder", orders=[leg]), shop.key)).status == 422
+    assert venue.sent == []

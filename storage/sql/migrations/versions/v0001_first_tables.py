@@ -71,8 +71,8 @@ def _create_api_keys() -> None:
         sa.Column("revoked_at_ms", sa.BigInteger),
         sa.Column("last_used_at_ms", sa.BigInteger),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
-        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_api_keys_account_id")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
     )
     op.create_index(op.f("ix_api_keys_account_id"), "api_keys", ["account_id"])
 
