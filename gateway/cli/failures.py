@@ -41,6 +41,7 @@ def _in_words(error: Exception) -> tuple[str, str]:
     from gateway.keyring import MAKE_MASTER_KEY
     from gateway.settings import SettingsError
     from normalization.errors import GatewayError
+    from normalization.venue_failures import VenueFailure
 
     problem, advice = getattr(error, "problem", None), getattr(error, "advice", None)
     if isinstance(problem, str) and isinstance(advice, str):
@@ -51,6 +52,8 @@ def _in_words(error: Exception) -> tuple[str, str]:
         return "These settings cannot be used.", "\n  ".join(error.problems)
     if isinstance(error, GatewayError):
         return error.message, ""
+    if isinstance(error, VenueFailure):
+        return f"A venue failed: {error.text} ({error.reason}).", "Try again; `venuegate doctor` looks at every venue."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}.", "Check the path, its owner and mode, and the free space."

@@ -108,7 +108,8 @@ class Desk:
         outcomes = await self._sender.send(session, submissions, grouping, started, call.capabilities)
         verdicts = [classify(submission, outcome) for submission, outcome in zip(submissions, outcomes, strict=True)]
         with call.timings.measure("journal"):
-            settled = [await self._ledger.settle(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
+            # Together, so that the legs of a batch share a commit.
+            settled = await asyncio.gather(*map(self._ledger.settle, rows, verdicts))
         return [
             await self._find(session, row, leg.instrument) if verdict.next is Next.LOOK_UP_NOW else row
             for row, verdict, leg in zip(settled, verdicts, legs, strict=True)

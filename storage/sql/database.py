@@ -217,8 +217,8 @@ class _Writer(_SqliteLane):
         try:
             value = job.work(connection)
         except BaseException as error:
-            if not raw.in_transaction:
-                # SQLite gave up the whole transaction, and with it what the jobs before this one did.
+            if not raw.in_transaction or result_code(error) in BREAKS_CONNECTION:
+                # The whole transaction is given up, and with it what the jobs before this one did.
                 raise
             raw.execute("ROLLBACK TO job").close()
             outcome = Done(job, error=self._own(error))

@@ -29,6 +29,7 @@ from gateway.limits import LIMITS
 from gateway.vault import Vault
 from storage.ports import Account, Credential, Directory, KeyEnvironment, Scopes, Tier
 from storage.sql import open_sqlite
+from tests.support.empty_database import put_empty_database
 from tests.support.manual_clock import ManualClock
 from tests.support.scripted_venue import ScriptedVenue
 
@@ -70,6 +71,7 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    put_empty_database(tmp_path / "venuegate.db")
     stores = await open_sqlite(tmp_path / "venuegate.db")
     try:
         yield Office(stores.directory, await Keyring.open(stores.directory, MasterKeyRing([b"k" * 32])))

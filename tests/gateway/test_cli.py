@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from adapters.base import CredentialField
 from gateway.accounts import Refused
-from gateway.cli.root import app, hoisted
+from gateway.cli.root import hoisted
 from gateway.cli.secrets_input import read_secrets
 from gateway.cli.values import moment_ahead, names
 from gateway.keyring import generate_master_key
 from gateway.operations.table import OPERATIONS
+from tests.support.command_line import Said, venuegate
+from tests.support.empty_database import put_empty_database
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -27,19 +30,17 @@ class Cli:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.master_key = data_dir.parent / "master.key"
-        self._runner = CliRunner(
-            env={"VENUEGATE_DATA_DIR": str(data_dir), "VENUEGATE_MASTER_KEY_FILE": str(self.master_key)}
-        )
+        self.env = {"VENUEGATE_DATA_DIR": str(data_dir), "VENUEGATE_MASTER_KEY_FILE": str(self.master_key)}
         self.said = ""
 
-    def invoke(self, *args: str, text: str | None = None) -> Result:
-        result = self._runner.invoke(app, args, input=text)
-        self.said += result.output
+    def invoke(self, *args: str, text: str | None = None) -> Said:
+        result = venuegate(*args, env=self.env, text=text)
+        self.said += result.stdout + result.stderr
         return result
 
     def run(self, *args: str, text: str | None = None) -> str:
         result = self.invoke(*args, text=text)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == 0, result.stderr
         return result.stdout
 
     def json(self, *args: str, text: str | None = None) -> Any:
@@ -47,8 +48,8 @@ class Cli:
 
     def refused(self, *args: str, text: str | None = None) -> str:
         result = self.invoke(*args, text=text)
-        assert result.exit_code == 1, result.output
-        assert "Traceback" not in result.output
+        assert result.exit_code == 1, result
+        assert "Traceback" not in result.stderr
         assert result.stdout == ""
         return result.stderr
 
@@ -58,20 +59,14 @@ class Cli:
 
 
 @pytest.fixture
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in os.environ:
-        if variable.startswith("VENUEGATE_"):
-            monkeypatch.delenv(variable)
-
-
-@pytest.fixture
-def bare(tmp_path: Path, clean_environment: None) -> Cli:
+def bare(tmp_path: Path) -> Cli:
     return Cli(tmp_path / "var")
 
 
 @pytest.fixture
 def cli(bare: Cli) -> Cli:
     """With a master key and an account ``desk``."""
+    put_empty_database(bare.data_dir / "venuegate.db")
     bare.run("master-key", "generate", "--out", str(bare.master_key))
     bare.run("accounts", "create", "desk", "--tier", "builder")
     return bare
@@ -219,13 +214,12 @@ def test_a_master_key_that_others_can_read_is_refused_with_the_cure(cli: Cli) ->
     assert f"chmod 600 {cli.master_key}" in cli.refused("keys", "create", "desk", "--env", "test")
 
 
-def test_the_demos_own_master_key_is_used_where_no_other_is_named(tmp_path: Path, clean_environment: None) -> None:
+def test_the_demos_own_master_key_is_used_where_no_other_is_named(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    runner = CliRunner(env={"VENUEGATE_DATA_DIR": str(tmp_path)})
-    assert runner.invoke(app, ["master-key", "generate", "--out", str(tmp_path / "master.key")]).exit_code == 0
-    assert runner.invoke(app, ["accounts", "create", "desk", "--tier", "free"]).exit_code == 0
-    assert runner.invoke(app, ["keys", "create", "desk", "--env", "test"]).exit_code == 0
-    assert cli.database()
+    del cli.env["VENUEGATE_MASTER_KEY_FILE"]
+    cli.run("master-key", "generate", "--out", str(tmp_path / "master.key"))
+    cli.run("accounts", "create", "desk", "--tier", "free")
+    cli.run("keys", "create", "desk", "--env", "test")
 
 
 def test_a_credential_is_added_tested_listed_rotated_and_revoked(cli: Cli) -> None:
@@ -267,6 +261,20 @@ def test_secrets_are_read_from_a_file_by_name(tmp_path: Path) -> None:
     file.write_text('{"privateKey": "0x1"}')
     field = CredentialField(name="privateKey", description="the signing key")
     assert read_secrets([field], file, stdin=False) == {"privateKey": "0x1"}
+
+
+def test_a_person_is_asked_for_each_field_and_a_secret_is_not_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = [
+        CredentialField(name="privateKey", description="the signing key"),
+        CredentialField(name="address", description="the account's address.", secret=False, required=False),
+    ]
+    with CliRunner().isolation(input="0xCANARY\n\n") as (out, _, _):
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+        assert read_secrets(fields, None, stdin=False) == {"privateKey": "0xCANARY", "address": ""}
+        asked = out.getvalue().decode()
+    assert "privateKey (the signing key)" in asked
+    assert "address (the account's address; may be empty)" in asked
+    assert "CANARY" not in asked
 
 
 def test_nobody_is_asked_for_secrets_where_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,9 +353,8 @@ def test_a_data_dir_that_cannot_be_made_is_told(bare: Cli) -> None:
 
 
 def test_production_refuses_to_start_without_a_master_key(bare: Cli) -> None:
-    result = CliRunner(env={"VENUEGATE_DATA_DIR": str(bare.data_dir)}).invoke(app, ["serve"])
-    assert result.exit_code == 1
-    assert "venuegate master-key generate" in result.stderr
+    del bare.env["VENUEGATE_MASTER_KEY_FILE"]
+    assert "venuegate master-key generate" in bare.refused("serve")
     assert not bare.data_dir.exists()
 
 

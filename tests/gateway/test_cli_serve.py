@@ -14,14 +14,13 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from typer.testing import CliRunner
 
-from gateway.cli.root import app
 from gateway.cli.serve import cannot_listen
 from gateway.demo import Demo
 from gateway.doctor import check_ports
 from gateway.keyring import create_master_key_file
 from gateway.settings import Settings
+from tests.support.command_line import venuegate
 
 VENUEGATE = "from gateway.cli import main; main()"
 TWO_SIGNALS = """
@@ -54,10 +53,9 @@ async def spawn(*args: str, program: str = VENUEGATE, **variables: str) -> async
 
 async def manage(data_dir: Path, *args: str, code: int = 0) -> str:
     """What a management command prints, run beside the gateway."""
-    runner = CliRunner(env={"VENUEGATE_DATA_DIR": str(data_dir)})
-    result = await asyncio.to_thread(runner.invoke, app, args)
-    assert result.exit_code == code, result.output
-    return result.output
+    said = await asyncio.to_thread(venuegate, *args, env={"VENUEGATE_DATA_DIR": str(data_dir)})
+    assert said.exit_code == code, said
+    return said.stdout or said.stderr
 
 
 @asynccontextmanager
@@ -111,7 +109,7 @@ async def test_the_demos_order_is_accepted_and_all_of_it_is_there_after_a_restar
         assert (status, placed["success"], placed["status"]) == (200, True, "OPEN")
         listed = msgspec.json.decode(await manage(data_dir, "orders", "list", "--json"))
         assert [order["orderId"] for order in listed] == [placed["orderId"]]
-        assert placed["orderId"] in await manage(data_dir, "orders", "list")
+        assert placed["clientOrderId"] in await manage(data_dir, "orders", "list")
         assert placed["orderId"] in await manage(data_dir, "orders", "show", placed["clientOrderId"])
         shown = msgspec.json.decode(await manage(data_dir, "orders", "show", listed[0]["orderKey"], "--json"))
         assert shown["order"] == listed[0]

@@ -18,6 +18,7 @@ from normalization.decimals import is_multiple
 from normalization.instruments import Instrument
 from storage.ports import Directory, KeyWithAccount, Tier
 from storage.sql import open_sqlite
+from tests.support.empty_database import put_empty_database
 from tests.support.manual_clock import ManualClock
 from tests.support.scripted_venue import ScriptedVenue, instrument
 
@@ -48,6 +49,7 @@ class Start:
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    put_empty_database(tmp_path / "venuegate.db")
     stores = await open_sqlite(tmp_path / "venuegate.db")
     try:
         keyring = await Keyring.open(stores.directory, MasterKeyRing([b"k" * 32]))

@@ -19,6 +19,7 @@ from gateway.doctor import Environment, Finding, Level, check_clock, check_data_
 from gateway.keyring import Keyring, MasterKeyRing, create_master_key_file, generate_master_key
 from gateway.settings import Settings
 from storage.sql import open_sqlite
+from tests.support.empty_database import put_empty_database
 from tests.support.manual_clock import ManualClock
 
 
@@ -42,6 +43,7 @@ def environment(tmp_path: Path) -> Environment:
 
 async def start_once(environment: Environment) -> None:
     """What a first start leaves behind."""
+    put_empty_database(environment.database)
     stores = await open_sqlite(environment.database)
     await Keyring.open(stores.directory, MasterKeyRing.load(environment.settings.require_master_key()))
     await stores.close()
