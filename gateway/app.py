@@ -102,9 +102,7 @@ class Gateway:
             codec=Codec(OPERATIONS),
             dispatcher=Dispatcher(
                 directory=stores.directory,
-                credentials=CredentialDirectory(
-                    stores.directory, clock, watch, on_revoked=self.sessions.forget
-                ),
+                credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
                 adapters=adapters,
                 sessions=self.sessions,
                 orders=self.desk,
@@ -124,8 +122,8 @@ class Gateway:
     async def running(self) -> AsyncIterator[Sites]:
         """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
         await self.reconciler.start()
-        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
         sites = await make_site(self)
+        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
         try:
             yield sites
         finally:
@@ -189,6 +187,3 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
         yield Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
-
-
-

@@ -128,9 +128,8 @@ async def check_database(environment: Environment) -> Finding:
 async def check_master_key(environment: Environment) -> Finding:
     """Whether there is one, only its owner can read it, and it opens this database."""
     source = environment.settings.master_key
-    make = "Make one: venuegate master-key generate --out FILE, and name it in VENUEGATE_MASTER_KEY_FILE"
     if source is None:
-        return _failure("master key", "There is none", f"{make}; `serve --demo` makes its own")
+        return _failure("master key", "There is none", f"{MAKE_MASTER_KEY}; `serve --demo` makes its own")
     try:
         ring = MasterKeyRing.load(source)
         if not environment.database.exists():
@@ -141,7 +140,7 @@ async def check_master_key(environment: Environment) -> Finding:
                 return _ok("master key", "It can be read; the database has nothing yet that it has to open")
             await Keyring.open(directory, ring)
     except MasterKeyError as error:
-        return _failure("master key", error.problem, make if error.advice == MAKE_MASTER_KEY else error.advice)
+        return _failure("master key", error.problem, error.advice)
     except StorageUnavailable:
         return _warning("master key", "It can be read; whether it opens the database is not known", "See database")
     if not all(ring.is_current(secret.wrapped) for secret in stored):

@@ -37,8 +37,8 @@ _FINGERPRINT_KEY: Final = "fingerprint-key"
 _NEEDED: Final = (_API_KEY_PEPPER, _ORDER_ID_KEY, _FINGERPRINT_KEY)
 
 MAKE_MASTER_KEY: Final = (
-    "To make one: (umask 077; head -c 32 /dev/urandom | base64 > master.key), name it in VENUEGATE_MASTER_KEY_FILE,"
-    " and keep a copy: without it no stored secret opens"
+    "Make one: venuegate master-key generate --out master.key; name it in VENUEGATE_MASTER_KEY_FILE, and keep a copy: "
+    "without it no stored secret opens"
 )
 
 

@@ -1,6 +1,6 @@
 """The request, top to bottom.
 
-    authenticate → charge limits → decode → authorize → credential, symbol, dispatch → encode
+authenticate → charge limits → decode → authorize → credential, symbol, dispatch → encode
 """
 
 from __future__ import annotations

@@ -38,15 +38,12 @@ def fail(problem: str, advice: str = "") -> NoReturn:
 
 
 def _in_words(error: Exception) -> tuple[str, str]:
-    from gateway.keyring import MAKE_MASTER_KEY
     from gateway.settings import SettingsError
     from normalization.errors import GatewayError
     from normalization.venue_failures import VenueFailure
 
     problem, advice = getattr(error, "problem", None), getattr(error, "advice", None)
     if isinstance(problem, str) and isinstance(advice, str):
-        if advice == MAKE_MASTER_KEY:
-            advice = "Make one: venuegate master-key generate --out FILE, and name it in VENUEGATE_MASTER_KEY_FILE"
         return f"{problem.rstrip('.')}.", f"{advice.rstrip('.')}."
     if isinstance(error, SettingsError):
         return "These settings cannot be used.", "\n  ".join(error.problems)

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.accounts import Accounts, Credentials, CredentialSafe, KeyMint, Keys, Refused
 from gateway.clock import SystemClock
-from gateway.keyring import Keyring, MasterKeyFile, MasterKeyRing, MasterKeySource
+from gateway.keyring import MAKE_MASTER_KEY, Keyring, MasterKeyFile, MasterKeyRing, MasterKeySource
 from gateway.settings import Settings
 from gateway.vault import Vault
 
@@ -88,10 +88,7 @@ def require_master_key(settings: Settings) -> MasterKeySource:
         own_key = settings.data_dir / MASTER_KEY
         raise Refused(
             "There is no master key, and without one no secret can be kept",
-            f"There is one at {own_key}: name it in VENUEGATE_MASTER_KEY_FILE"
-            if own_key.exists()
-            else "Make one: venuegate master-key generate --out master.key; then name that file in"
-            " VENUEGATE_MASTER_KEY_FILE, and keep a copy: without it no stored secret opens",
+            f"There is one at {own_key}: name it in VENUEGATE_MASTER_KEY_FILE" if own_key.exists() else MAKE_MASTER_KEY,
         )
     return settings.master_key
 

@@ -82,7 +82,7 @@ def test_a_file_its_owner_can_only_read_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_told_with_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(MasterKeyError, match=r"cannot be read: No such file.*base64 > master.key"):
+    with pytest.raises(MasterKeyError, match=r"cannot be read: No such file.*master-key generate"):
         MasterKeyRing.load(MasterKeyFile(tmp_path / "key"))
 
 

@@ -151,7 +151,7 @@ def test_the_master_key_comes_from_a_file_or_a_variable_but_not_both() -> None:
 
 
 def test_without_a_master_key_it_is_told_how_to_make_one() -> None:
-    with pytest.raises(SettingsError, match=r"VENUEGATE_MASTER_KEY_FILE: there is no master key.*base64 > master\.key"):
+    with pytest.raises(SettingsError, match=r"VENUEGATE_MASTER_KEY_FILE: there is no master key.*master-key generate"):
         Settings.load({}).require_master_key()
 
 

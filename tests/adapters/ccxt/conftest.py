@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ccxt.hyperliquid_rig import HyperliquidRig, hyperliquid_rig
+
+
+@pytest.fixture
+async def hyperliquid(tmp_path: Path) -> AsyncIterator[HyperliquidRig]:
+    async with hyperliquid_rig(tmp_path) as rig:
+        yield rig
