@@ -30,7 +30,7 @@ def list_orders(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List orders, oldest first.
+    """List orders, newest first.
 
     Example: venuegate orders list --state UNKNOWN --state NEEDS_OPERATOR
     """
@@ -38,7 +38,7 @@ def list_orders(
     from gateway.orders.states import FINAL
 
     states = state or [one for one in OrderState if one not in FINAL and one is not OrderState.NOT_PLACED]
-    rows = ask(ctx, lambda office: office.stores.journal.in_states(states, limit))
+    rows = ask(ctx, lambda office: office.stores.journal.in_states(states, limit, newest_first=True))
     if as_json:
         print_json([OrderView.of(row) for row in rows])
         return

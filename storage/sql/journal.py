@@ -176,9 +176,12 @@ class SqlJournal(Journal):
             .order_by(*OLDEST_FIRST)
         )
 
-    async def in_states(self, states: Sequence[OrderState], limit: int) -> Sequence[JournalRow]:
+    async def in_states(
+        self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
+    ) -> Sequence[JournalRow]:
         wanted = journal.c.state.in_([state.value for state in states])
-        return await self._all(select(*COLUMNS).where(wanted).order_by(*OLDEST_FIRST).limit(limit))
+        order = tuple(column.desc() for column in OLDEST_FIRST) if newest_first else OLDEST_FIRST
+        return await self._all(select(*COLUMNS).where(wanted).order_by(*order).limit(limit))
 
     async def _all(self, query: Select[Any]) -> list[JournalRow]:
         return await self._database.read(lambda connection: [_row(found) for found in connection.execute(query)])

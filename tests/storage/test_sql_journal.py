@@ -289,6 +289,7 @@ async def test_orders_are_listed_by_state_oldest_first(journal: Journal) -> None
     wanted = [OrderState.UNKNOWN, OrderState.SENDING]
     assert [row.state for row in await journal.in_states(wanted, 10)] == wanted
     assert [row.state for row in await journal.in_states(wanted, 1)] == wanted[:1]
+    assert [row.state for row in await journal.in_states(wanted, 10, newest_first=True)] == wanted[::-1]
     assert await journal.in_states([], 10) == []
 
 

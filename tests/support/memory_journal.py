@@ -123,9 +123,12 @@ class MemoryJournal:
     async def undecided(self, credential_id: str) -> Sequence[JournalRow]:
         return [r for r in self.rows.values() if r.credential_id == credential_id and r.state is OrderState.UNKNOWN]
 
-    async def in_states(self, states: Sequence[OrderState], limit: int) -> Sequence[JournalRow]:
+    async def in_states(
+        self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
+    ) -> Sequence[JournalRow]:
         self._check()
-        return [row for row in self.rows.values() if row.state in states][:limit]
+        rows = [row for row in self.rows.values() if row.state in states]
+        return (rows[::-1] if newest_first else rows)[:limit]
 
 
 def _due_ms(row: JournalRow) -> int | None:
