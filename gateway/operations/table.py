@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.base import Capability
-from gateway.operations import account, management, market_data, placement
+from gateway.operations import account, batches, management, market_data, placement
 from gateway.operations.wire import Reply, Request
 from storage.ports import Tier
 
@@ -261,8 +261,8 @@ _PLACEMENT: Final = (
     _write(
         "placeBatchOrder",
         Group.PLACEMENT,
-        placement.PlaceBatchOrder,
-        placement.BatchReply,
+        batches.PlaceBatchOrder,
+        batches.BatchReply,
         Capability.BATCH,
         "Place up to 10 orders. All of them are checked before any is sent; each is answered for on its own.",
         {
@@ -276,8 +276,8 @@ _PLACEMENT: Final = (
     _write(
         "placeProtectionOrders",
         Group.PLACEMENT,
-        placement.PlaceProtectionOrders,
-        placement.ProtectionReply,
+        batches.PlaceProtectionOrders,
+        batches.ProtectionReply,
         Capability.PROTECTION,
         "Place take-profit and stop-loss on a position in one call; the one that fills cancels the other.",
         {**_BTC, "side": "LONG", "size": "0.01", "entryPrice": "94000", "tpPercent": 5, "slPercent": 2},

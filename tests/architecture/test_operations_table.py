@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from adapters.base import Capability, VenueSession
-from gateway.operations import account, management, market_data, placement
+from gateway.operations import account, batches, management, market_data, placement
 from gateway.operations.table import OPERATIONS, Group, Operation
 from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
 from storage.ports import Tier
@@ -91,7 +91,7 @@ def test_free_keys_read_and_only_builder_keys_write() -> None:
 
 def test_every_request_and_reply_struct_of_the_operations_package_is_in_the_table() -> None:
     in_table = {row.request for row in OPERATIONS.values()} | {row.reply for row in OPERATIONS.values()}
-    for module in (market_data, account, placement, management):
+    for module in (market_data, account, placement, batches, management):
         for value in vars(module).values():
             if not isinstance(value, type) or not issubclass(value, Request | Reply):
                 continue

@@ -19,8 +19,8 @@ _FRAGMENTS = [
     b"__class__", b'"operation":"getBalance",', b"1_000", b"\n", b" ",
 ]  # fmt: skip
 _VALUES: list[Any] = [
-    None, True, [], {}, "", "x" * 5_000, -1, 0, 2**53 + 1, 10**30, 1e308, "NaN", "-1", "1e9999", ["BUY"], {"a": {"b": []}},
-    "BTC\u0000", "\u202eCTB", "' OR 1=1 --", "../../etc/passwd", "{{7*7}}", "\ud7ff\ue000",
+    None, True, [], {}, "", "x" * 5_000, -1, 0, 2**53 + 1, 10**30, 1e308, "NaN", "-1", "1e9999", ["BUY"],
+    {"a": {"b": []}}, "BTC\u0000", "\u202eCTB", "' OR 1=1 --", "../../etc/passwd", "{{7*7}}", "\ud7ff\ue000",
 ]  # fmt: skip
 
 
@@ -47,7 +47,8 @@ async def test_garbage_is_answered_with_a_stable_code_and_hurts_nobody(tmp_path:
     venue = ScriptedVenue()
     async with served(tmp_path, {"scripted": venue}) as gateway:
         codes: dict[str, int] = {}
-        for number in range(ROUNDS):
+        key, credential_id = await _fresh_client(gateway)
+        for number in range(1, ROUNDS):
             if number % 500 == 0:
                 key, credential_id = await _fresh_client(gateway)
             reply = await gateway.post(mutated(chance, credential_id), key)

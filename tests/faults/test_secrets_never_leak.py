@@ -27,13 +27,17 @@ async def test_no_secret_leaves_the_vault_or_a_key_the_caller(tmp_path: Path, mo
     finally:
         logging.getLogger().handlers = before
         logging.getLogger().setLevel(logging.WARNING)
-    written = "".join(path.read_bytes().decode("latin-1") for path in tmp_path.iterdir() if path.is_file())
     key, answers = seen
+    written = all_files(tmp_path)
     assert log.getvalue(), "nothing was logged, so nothing was proved"
     for place, text in (("log", log.getvalue()), ("answers", answers), ("files", written)):
         assert CANARY not in text, place
         assert key not in text, place
         assert key[12:] not in text, place
+
+
+def all_files(directory: Path) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in directory.iterdir() if path.is_file())
 
 
 async def _use_it(directory: Path) -> tuple[str, str]:
