@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,8 +19,7 @@ from gateway.operations.wire import Reply, Request
 from normalization.errors import GatewayError, InvalidJson, InvalidParameter, MissingOperation, UnknownOperation
 
 _NOT_JSON: Final = "The request body is not valid JSON"
-# Where a decimal string may hold more than a number: 1_000, " 1", "1 ", full-width digits, escapes.
-_MAYBE_LENIENT_NUMBER: Final = re.compile(rb'_|" |[0-9] "|\\|[^\x00-\x7f]')
+_SPACED_QUOTES: Final = (b': "', b', "', b'{ "', b'[ "')
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
@@ -57,7 +55,7 @@ class Envelope:
             request = self._row.decoder.decode(self._body)
         except msgspec.ValidationError as error:
             raise self._row.shape.complaint(error) from None
-        if _MAYBE_LENIENT_NUMBER.search(self._body):
+        if _may_hold_lenient_number(self._body):
             self._row.shape.require_strict_numbers(json.loads(self._body, parse_int=str, parse_float=str))
         return request
 
@@ -115,6 +113,17 @@ def _read_members(body: bytes) -> Mapping[str, msgspec.Raw]:
     if body.count(b":") != len(members):
         _refuse_duplicate_names(body)
     return members
+
+
+def _may_hold_lenient_number(body: bytes) -> bool:
+    """Whether a decimal string may hold more than a number: ``1_000``, ``" 1"``, ``"1 "``, full-width digits, escapes.
+
+    A space before a quote is fine where JSON itself may have it: after a colon, a comma or a bracket.
+    """
+    if not body.isascii() or b"_" in body or b"\\" in body or b'" ' in body:
+        return True
+    spaced = body.count(b' "')
+    return spaced > 0 and spaced != sum(map(body.count, _SPACED_QUOTES))
 
 
 def _refuse_duplicate_names(body: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation, localcontext
 from typing import Final
 
 from normalization.errors import InvalidParameter
@@ -84,7 +84,12 @@ def least_multiple(total: Decimal, price: Decimal, step: Decimal) -> Decimal:
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
-    return floor_to(value, step) == value
+    try:
+        # Exact: a remainder is smaller than the step, so it has fewer digits than the context keeps.
+        return not value % step
+    except InvalidOperation:
+        # The quotient alone has more digits than that.
+        return floor_to(value, step) == value
 
 
 def _to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
