@@ -1,7 +1,7 @@
 """The paper venue: a perp exchange in this process, for trying things out without an account or a network.
 
-A credential is one account of the exchange, made and funded when it is first opened. What the exchange is and does is in
-``sandbox.engine``; how it can be made to fail, in ``sandbox.faults``.
+A credential is one account of the exchange, made and funded when it is first opened. What the exchange is and does is
+in ``sandbox.engine``; how it can be made to fail, in ``sandbox.faults``.
 """
 
 from __future__ import annotations

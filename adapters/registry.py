@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from adapters import paper
 from adapters.base import Adapter, CredentialField, Network
+from adapters.ccxt_venues.adapter import CcxtAdapter
+from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
+from adapters.ccxt_venues.paradex import PARADEX
+from adapters.ccxt_venues.venue import Row, Surroundings
+from adapters.transport import Transport
+
+
+class Time(Protocol):
+    """UTC epoch milliseconds, and seconds that never go back."""
+
+    def now_ms(self) -> int: ...
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
 
 
 class VenueContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What opening a venue may need. ``now_ms`` is UTC epoch milliseconds."""
+    """What opening a venue may need.
+
+    ``transport`` has the connections that all venues share. ``paper_urls`` is where this process serves a venue's
+    protocol itself, by exchange: network ``paper`` of that exchange.
+    """
 
     data_dir: Path
-    now_ms: Callable[[], int]
+    clock: Time
+    transport: Transport
+    paper_urls: Mapping[str, str] = {}
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,22 +50,37 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _open_paper(context: VenueContext) -> Adapter:
-    return await paper.open_paper(context.data_dir / "paper.db", context.now_ms)
+    return await paper.open_paper(context.data_dir / "paper.db", context.clock.now_ms)
 
 
-VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
-    {
-        venue.exchange: venue
-        for venue in (
-            Venue(
-                exchange="paper",
-                networks=paper.NETWORKS,
-                credential_fields=paper.CREDENTIAL_FIELDS,
-                open=_open_paper,
-            ),
-        )
-    }
+async def _open_dex(row: Row, context: VenueContext) -> Adapter:
+    around = Surroundings(
+        data_dir=context.data_dir,
+        transport=context.transport,
+        now_ms=context.clock.now_ms,
+        monotonic=context.clock.monotonic,
+        sleep=context.clock.sleep,
+    )
+    return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
+
+
+SERVED_LOCALLY: Final = frozenset({"hyperliquid", "paradex"})
+"""Venues whose protocol the sandbox speaks: their network ``paper``."""
+
+_PAPER: Final = Venue(
+    exchange="paper", networks=paper.NETWORKS, credential_fields=paper.CREDENTIAL_FIELDS, open=_open_paper
 )
+_DEXES: Final = tuple(
+    Venue(
+        exchange=row.exchange,
+        networks=frozenset(row.hosts) | ({Network.PAPER} if row.exchange in SERVED_LOCALLY else set()),
+        credential_fields=row.credential_fields,
+        open=partial(_open_dex, row),
+    )
+    for row in (HYPERLIQUID, PARADEX)
+)
+
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES)})
 
 
 async def open_adapters(context: VenueContext) -> dict[str, Adapter]:

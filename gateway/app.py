@@ -14,6 +14,7 @@ import structlog
 
 from adapters.base import Adapter
 from adapters.registry import VenueContext, open_adapters
+from adapters.transport import Transport
 from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
@@ -23,6 +24,7 @@ from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter
+from gateway.local_venues import LocalVenueAt, all_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
@@ -61,6 +63,7 @@ class Gateway:
         self.keyring = keyring
         self.vault = vault
         self.adapters = adapters
+        self.local_venues: Mapping[str, LocalVenueAt] = {}
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -182,8 +185,22 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         stores = await open_sqlite(settings.data_dir / "venuegate.db")
         stack.push_async_callback(stores.close)
         keyring = await Keyring.open(stores.directory, ring)
-        adapters = await open_adapters(VenueContext(data_dir=settings.data_dir, now_ms=clock.now_ms))
+        local: Mapping[str, LocalVenueAt] = {}
+        if settings.demo:
+            local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
+        transport = Transport()
+        stack.push_async_callback(transport.close)
+        adapters = await open_adapters(
+            VenueContext(
+                data_dir=settings.data_dir,
+                clock=clock,
+                transport=transport,
+                paper_urls={exchange: venue.url for exchange, venue in local.items()},
+            )
+        )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
-        yield Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
+        gateway = Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
+        gateway.local_venues = local
+        yield gateway

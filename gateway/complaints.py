@@ -18,6 +18,8 @@ _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`", re.D
 _MISSING_FIELD: Final = re.compile(r"Object missing required field `(.*)`")
 _GOT: Final = re.compile(r", got `(.*)`")
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_LONGEST_PATH: Final = 100
+_ID_LENGTH: Final = re.compile(r"\{1,(\d+)\}")
 _STRICT_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -31,7 +33,8 @@ class RequestShape:
     def complaint(self, error: msgspec.ValidationError) -> InvalidParameter:
         text = str(error)
         located = _PATH.search(text)
-        path = located.group(1) if located else ""
+        # A field's name may look like a path, and be as long as a body.
+        path = located.group(1)[:_LONGEST_PATH] if located else ""
         if located:
             text = text[: located.start()]
         if unknown := _UNKNOWN_FIELD.fullmatch(text):
@@ -94,8 +97,8 @@ def describe(type_info: inspect.Type) -> str:
             return f"an integer from {low} to {high}"
         case inspect.IntType():
             return "an integer"
-        case inspect.StrType(pattern=str(_)):
-            return "1 to 64 printable ASCII characters without spaces"
+        case inspect.StrType(pattern=str(pattern)) if longest := _ID_LENGTH.search(pattern):
+            return f"1 to {longest.group(1)} printable ASCII characters without spaces"
         case inspect.StrType(max_length=int(longest)):
             return f"a string of 1 to {longest} characters"
         case inspect.StrType():

@@ -1,4 +1,4 @@
-"""The demo: three accounts with a key and a paper credential each, the same after every restart.
+"""The demo: three accounts, each with a key and a funded credential per local venue, the same after every restart.
 
 The keys themselves are only in ``demo.json``. When that file is lost, they are revoked and new ones are made.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from gateway.accounts import Accounts, CredentialSafe, KeyMint, Keys
 from gateway.clock import Clock
 from gateway.keyring import Keyring
 from gateway.keys import digest
+from gateway.local_venues import LocalVenueAt
 from gateway.vault import Vault, VenueSessions
 from normalization.decimals import ceil_to, floor_to, trimmed
 from normalization.instruments import Instrument
@@ -46,10 +48,20 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
 class DemoAccounts:
     """Makes what is missing of the demo and leaves the rest as it is."""
 
-    def __init__(self, directory: Directory, *, keyring: Keyring, vault: Vault, paper: Adapter, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        keyring: Keyring,
+        vault: Vault,
+        adapters: Mapping[str, Adapter],
+        local_venues: Mapping[str, LocalVenueAt],
+        clock: Clock,
+    ) -> None:
         self._directory = directory
         self._keyring = keyring
-        self._paper = paper
+        self._adapters = adapters
+        self._local_venues = local_venues
         self._clock = clock
         self._accounts = Accounts(directory, clock)
         # The demo's keys have no scopes: there are no venue names to check.
@@ -69,7 +81,10 @@ class DemoAccounts:
         for tier in Tier:
             account = await self._account(tier)
             keys[tier] = await self._key(account, None if known is None else known.keys.get(tier))
-            credentials[tier] = {EXCHANGE: (await self._credential(account)).credential_id}
+            credentials[tier] = {
+                exchange: (await self._credential(account, exchange)).credential_id
+                for exchange in (EXCHANGE, *self._local_venues)
+            }
         demo = Demo(url=url if known is None else known.url, keys=keys, credentials=credentials)
         if demo != known:
             store(path, demo)
@@ -99,11 +114,13 @@ class DemoAccounts:
                 return found.account.account_id == account.account_id and found.key.revoked_at_ms is None and in_time
         return False
 
-    async def _credential(self, account: Account) -> Credential:
+    async def _credential(self, account: Account, exchange: str) -> Credential:
         for credential in await self._directory.credentials(account.account_id):
-            if (credential.exchange, credential.label) == (EXCHANGE, LABEL):
+            if (credential.exchange, credential.label) == (exchange, LABEL):
                 return credential
-        return await self._safe.add(account, self._paper, Network.PAPER, label=LABEL, secrets={})
+        local = self._local_venues.get(exchange)
+        fields = {} if local is None else await local.enroll()
+        return await self._safe.add(account, self._adapters[exchange], Network.PAPER, label=LABEL, secrets=fields)
 
 
 def load(path: Path) -> Demo | None:

@@ -14,6 +14,7 @@ from gateway.clock import Clock
 from gateway.operations.desk import OrderDesk
 from gateway.operations.table import Operation
 from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
+from gateway.orders.classification import MAX_EVIDENCE
 from gateway.orders.desk import Sessions
 from gateway.timings import Timings
 from normalization.errors import ExchangeError, GatewayError, UnknownMarket, UnsupportedOperation
@@ -83,35 +84,36 @@ class Dispatcher:
         adapter = self._adapters.get(credential.exchange)
         if adapter is None:
             raise UnsupportedOperation(f"This gateway runs without {credential.exchange}")
-        markets = await adapter.markets(Network(credential.network))
-        instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
-        _require_capability(operation, adapter)
-        async with self._sessions.use(credential) as session:
-            call = VenueCall(
-                credential=credential,
-                session=session,
-                capabilities=adapter.capabilities,
-                markets=markets,
-                instruments=instruments,
-                orders=self._orders,
-                timings=timings,
-            )
-            return await self._carry_out(operation, request, call)
+        try:
+            markets = await adapter.markets(Network(credential.network))
+            instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
+            _require_capability(operation, adapter)
+            async with self._sessions.use(credential) as session:
+                call = VenueCall(
+                    credential=credential,
+                    session=session,
+                    capabilities=adapter.capabilities,
+                    markets=markets,
+                    instruments=instruments,
+                    orders=self._orders,
+                    timings=timings,
+                )
+                return await self._carry_out(operation, request, call)
+        except VenueFailure as failure:
+            raise exchange_error(credential.exchange, failure) from failure
+        except TimeoutError:
+            silent = VenueUnclear(Reason.VENUE_TIMEOUT, f"no answer within {READ_TIMEOUT_S:.0f} s")
+            raise exchange_error(credential.exchange, silent) from None
 
     async def _carry_out(self, operation: Operation, request: CredentialRequest, call: VenueCall) -> Reply:
         started = self._clock.monotonic()
         accounted = sum(call.timings.parts.values())
         try:
-            if not operation.read_only:
+            if operation.places_orders:
                 # The desk has deadlines of its own: a placement must not be cut short between journal and answer.
                 return await request.perform(call)
             async with asyncio.timeout(READ_TIMEOUT_S):
                 return await request.perform(call)
-        except VenueFailure as failure:
-            raise exchange_error(call.credential.exchange, failure) from failure
-        except TimeoutError:
-            silent = VenueUnclear(Reason.VENUE_TIMEOUT, f"no answer within {READ_TIMEOUT_S:.0f} s")
-            raise exchange_error(call.credential.exchange, silent) from None
         finally:
             elsewhere = sum(call.timings.parts.values()) - accounted
             call.timings.add("venue", self._clock.monotonic() - started - elsewhere)
@@ -124,7 +126,7 @@ def exchange_error(exchange: str, failure: VenueFailure) -> ExchangeError:
     """
     outcome, prefix = _OUTCOMES.get(type(failure), ("unknown", f"{exchange} did not answer properly"))
     return ExchangeError(
-        f"{prefix.format(exchange=exchange)}: {failure.text}",
+        f"{prefix.format(exchange=exchange)}: {failure.text[:MAX_EVIDENCE]}",
         outcome=outcome,
         reason=failure.reason,
         retryable=failure.retryable,

@@ -21,9 +21,12 @@ from typing import Final
 import msgspec
 
 from adapters.registry import Venue, VenueContext
+from adapters.transport import Transport
 from gateway.clock import Clock
 from gateway.keyring import MAKE_MASTER_KEY, Keyring, MasterKeyError, MasterKeyFile, MasterKeyRing
 from gateway.settings import Settings
+from normalization.errors import GatewayError
+from normalization.venue_failures import VenueFailure
 from storage.ports import Directory, StorageUnavailable
 
 LEAST_PYTHON: Final = (3, 11)
@@ -32,6 +35,7 @@ LOW_FREE_MIB: Final = 1_024
 LEAST_YEAR: Final = 2025
 MOST_CLOCK_SKEW_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 2.0
+VENUE_ANSWERS_WITHIN_S: Final = 5.0
 
 _MIB: Final = 1024 * 1024
 
@@ -152,10 +156,11 @@ async def check_master_key(environment: Environment) -> Finding:
 async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
     """Whether each opens and has markets. What venues keep in the data directory may be a running gateway's."""
     for exchange, venue in environment.venues.items():
+        transport = Transport()
         try:
             with tempfile.TemporaryDirectory(prefix="venuegate-") as empty:
-                context = VenueContext(data_dir=Path(empty), now_ms=environment.clock.now_ms)
-                counts = await _count_markets(venue, context)
+                context = VenueContext(data_dir=Path(empty), clock=environment.clock, transport=transport)
+                found, silent = await _count_markets(venue, context)
         except Exception as error:
             # A venue's library may say anything, secrets included: only the kind of error is told.
             problem = error.problem if isinstance(error, StorageUnavailable) else type(error).__name__
@@ -163,15 +168,30 @@ async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
                 f"venue {exchange}", f"It does not open: {problem}", "Check the network and the space in the temp dir"
             )
         else:
-            yield _ok(f"venue {exchange}", f"Markets: {', '.join(counts)}")
+            counts = f"Markets: {', '.join(found) or 'none'}"
+            if silent:
+                advice = "Check the network and any firewall, if you trade there"
+                yield _warning(f"venue {exchange}", f"{counts}; no answer from {' and '.join(silent)}", advice)
+            else:
+                yield _ok(f"venue {exchange}", counts)
+        finally:
+            await transport.close()
 
 
-async def _count_markets(venue: Venue, context: VenueContext) -> list[str]:
+async def _count_markets(venue: Venue, context: VenueContext) -> tuple[list[str], list[str]]:
+    """How many markets each network has, and which networks do not answer."""
     adapter = await venue.open(context)
+    found, silent = [], []
     try:
-        return [f"{len(await adapter.markets(network))} on {network}" for network in sorted(venue.networks)]
+        for network in sorted(adapter.networks):
+            try:
+                async with asyncio.timeout(VENUE_ANSWERS_WITHIN_S):
+                    found.append(f"{len(await adapter.markets(network))} on {network}")
+            except (GatewayError, VenueFailure, TimeoutError):
+                silent.append(network.value)
     finally:
         await adapter.close()
+    return found, silent
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:

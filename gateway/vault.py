@@ -36,6 +36,8 @@ from storage.ports import Credential
 
 _log = structlog.get_logger(__name__)
 
+OPEN_WITHIN_S: Final = 10.0
+
 _SEAL_FORMAT: Final = b"\x01"
 _FINGERPRINT_DIGITS: Final = 16
 _DATA_KEY_BITS: Final = KEY_BYTES * 8
@@ -208,7 +210,7 @@ class VenueSessions:
         :raises CredentialNotFound: it was revoked.
         :raises CredentialUnreadable: the vault cannot open it.
         :raises UnsupportedOperation: no adapter serves its exchange.
-        :raises ServiceUnavailable: the gateway is closing.
+        :raises ServiceUnavailable: the gateway is closing, or the venue takes too long.
         """
         return SessionLease(self, credential)
 
@@ -257,7 +259,13 @@ class VenueSessions:
                 raise CredentialNotFound("This credential was revoked.")
             if self._shut:
                 raise ServiceUnavailable("The gateway is stopping. Nothing was sent.", retry_after_s=1)
-            await self._flights.run((credential.credential_id, credential.row_version), lambda: self._open(credential))
+            flight = (credential.credential_id, credential.row_version)
+            try:
+                await self._flights.run(flight, lambda: self._open(credential), timeout_s=OPEN_WITHIN_S)
+            except TimeoutError:
+                raise ServiceUnavailable(
+                    f"{credential.exchange} does not answer. Nothing was sent.", retry_after_s=1
+                ) from None
             # Between its opening and this line it may have been forgotten or evicted again.
             if held := self.held(credential):
                 return held

@@ -1,12 +1,13 @@
 """The engine with a memory: every command is on disk before it is carried out, and a restart carries on from there.
 
-State is the last snapshot and the commands since, replayed; the engine being a function of them, a process that is killed
-loses nothing it has answered for. Orders that ended and old fills move to the archive with each snapshot, so memory and
-the cost of a restart stay small. Not thread-safe: one thread uses it.
+State is the last snapshot and the commands since, replayed; the engine being a function of them, a process that is
+killed loses nothing it has answered for. Orders that ended and old fills move to the archive with each snapshot, so
+memory and the cost of a restart stay small. Not thread-safe: one thread uses it.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import msgspec
 
 from normalization.accounts import Fill
 from normalization.orders import Order
-from normalization.venue_failures import Reason, VenueDeferred, VenueFailure, VenueNotReached, VenueRejected
+from normalization.venue_failures import Reason, VenueDeferred, VenueFailure, VenueNotReached
 from sandbox.engine import (
     CancelByClientId,
     CancelOrder,
@@ -30,10 +31,14 @@ from sandbox.engine import (
     decoded,
     encoded,
 )
+from sandbox.engine.floor import already_closed
+from sandbox.engine.orders import OrderRecord
 from sandbox.engine.views import fill_of
 from sandbox.store import Entry, Store
 
 SNAPSHOT_EVERY: Final = 2_000
+
+_log = logging.getLogger(__name__)
 
 Answer = Sequence[LegResult] | Exception
 T = TypeVar("T")
@@ -43,8 +48,8 @@ class DurableEngine:
     """Opens its file when it is first used. ``path`` None keeps everything in memory.
 
     A file goes on with the seed that it was made with, whatever ``seed`` says; ``instruments`` are what it lists, None
-    for the usual ones. Time is ``now_ms()`` but never goes
-    back. Every method raises ``VenueNotReached`` while the file cannot be opened, and tries again when called again.
+    for the usual ones. Time is ``now_ms()`` but never goes back. Every method raises ``VenueNotReached`` while the file
+    cannot be opened, and tries again when called again.
     """
 
     def __init__(
@@ -77,8 +82,8 @@ class DurableEngine:
         try:
             store.append(entries)
         except sqlite3.Error as error:
-            refusal = VenueDeferred(Reason.VENUE_UNAVAILABLE, f"The exchange cannot write its log: {error}")
-            return [refusal for _ in commands]
+            _log.error("The paper exchange cannot write its log: %s", error)
+            return [VenueDeferred(Reason.VENUE_UNAVAILABLE, "The exchange cannot write its log") for _ in commands]
         self._number += len(entries)
         self._since_snapshot += len(entries)
         answers = [self._carry_out(store, engine, entry) for entry in entries]
@@ -131,9 +136,8 @@ class DurableEngine:
             try:
                 self._opened = self._load()
             except (sqlite3.Error, OSError, IncompatibleState, msgspec.DecodeError) as error:
-                raise VenueNotReached(
-                    Reason.VENUE_UNAVAILABLE, f"The paper exchange cannot open {self._path}: {error}"
-                ) from error
+                _log.error("The paper exchange cannot open %s: %s", self._path, error)
+                raise VenueNotReached(Reason.VENUE_UNAVAILABLE, "The paper exchange cannot open its file") from error
         return self._opened
 
     def _load(self) -> tuple[Store, Engine]:
@@ -174,9 +178,8 @@ class DurableEngine:
         try:
             return engine.execute(entry.command, entry.at_ms)
         except VenueFailure as failure:
-            if failure.reason is Reason.ORDER_NOT_FOUND and _is_archived(store, entry.command):
-                return VenueRejected(Reason.ORDER_ALREADY_CLOSED, "Order is closed")
-            return failure
+            archived = _archived(store, entry.command) if failure.reason is Reason.ORDER_NOT_FOUND else None
+            return failure if archived is None else already_closed(archived)
         except Exception as defect:
             # It is in the log, and a replay runs into it the same way: the caller hears it, the exchange goes on.
             return defect
@@ -187,16 +190,18 @@ class DurableEngine:
         self._since_snapshot = 0
         try:
             store.save(self._number, encoded(engine.state()), orders, fills)
-        except sqlite3.Error:
-            return
-        engine.forget_ended()
+        except sqlite3.Error as error:
+            _log.error("The paper exchange cannot write a snapshot: %s", error)
+        else:
+            engine.forget_ended()
 
 
-def _is_archived(store: Store, command: Command) -> bool:
+def _archived(store: Store, command: Command) -> OrderRecord | None:
+    """The order that ``command`` is to cancel."""
     match command:
         case CancelOrder():
-            return store.order_by_id(command.account, command.order_id) is not None
+            return store.order_by_id(command.account, command.order_id)
         case CancelByClientId():
-            return store.order_by_client_id(command.account, command.client_id) is not None
+            return store.order_by_client_id(command.account, command.client_id)
         case _:
-            return False
+            return None

@@ -68,7 +68,10 @@ class Faults:
         until: asyncio.Event | None = None,
         delay_ms: int = LATE_MS,
     ) -> None:
-        """Let the next ``times`` requests of the account meet ``fault``: placements, or lookups for ``LOOKUP_ERROR``."""
+        """Let the next ``times`` requests of the account meet ``fault``.
+
+        They are placements unless ``on`` says otherwise, lookups for ``LOOKUP_ERROR``. A batch is one request.
+        """
         request = on or (Request.LOOKUP if fault is Fault.LOOKUP_ERROR else Request.PLACE)
         waiting = self._injected.setdefault((account, request), deque())
         waiting.extend([Injected(fault=fault, until=until, delay_ms=delay_ms)] * times)

@@ -18,7 +18,9 @@ from sandbox.engine import Command
 from sandbox.engine.orders import FillRecord, OrderRecord
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot (
+    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, state BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, command BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (
     order_id TEXT PRIMARY KEY, account TEXT NOT NULL, client_id TEXT, record BLOB NOT NULL

@@ -62,12 +62,15 @@ class Office:
         :raises Refused: this version does not have the venue.
         """
         from adapters.registry import VenueContext
+        from adapters.transport import Transport
 
         venue = self.venues.get(exchange)
         if venue is None:
             raise Refused(f"This version does not serve {exchange}", "Use the version that added it")
         empty = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="venuegate-")))
-        context = VenueContext(data_dir=empty, now_ms=self.clock.now_ms)
+        transport = Transport()
+        self._stack.push_async_callback(transport.close)
+        context = VenueContext(data_dir=empty, clock=self.clock, transport=transport)
         adapter = await venue.open(context)
         self._stack.push_async_callback(adapter.close)
         return adapter

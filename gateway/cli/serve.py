@@ -142,14 +142,15 @@ def stop_signal() -> asyncio.Event:
 
 
 async def _prepare_demo(gateway: Gateway) -> Demo:
-    from gateway.demo import EXCHANGE, FILE, DemoAccounts
+    from gateway.demo import FILE, DemoAccounts
 
     settings = gateway.settings
     accounts = DemoAccounts(
         gateway.stores.directory,
         keyring=gateway.keyring,
         vault=gateway.vault,
-        paper=gateway.adapters[EXCHANGE],
+        adapters=gateway.adapters,
+        local_venues=gateway.local_venues,
         clock=gateway.clock,
     )
     return await accounts.prepare(settings.data_dir / FILE, _url(settings.host, settings.port))

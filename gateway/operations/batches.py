@@ -50,6 +50,9 @@ from normalization.orders import (
 
 MAX_BATCH: Final = 10
 
+# With what goes behind it, it must still be a clientOrderId that getOrder takes.
+GroupId = Annotated[str, Meta(pattern=r"^[!-~]{1,61}\Z")]
+
 
 class BatchLeg(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One order of a batch. ``price`` belongs to LIMIT orders, ``trigger_price`` to STOP orders."""
@@ -107,7 +110,7 @@ class BatchLeg(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
 class PlaceBatchOrder(CredentialRequest, frozen=True, kw_only=True):
     orders: Annotated[list[BatchLeg], Meta(min_length=1, max_length=MAX_BATCH, description="Up to 10 orders")]
     client_order_id: Annotated[
-        ClientOrderId | None,
+        GroupId | None,
         Meta(
             description="Id of the whole batch: legs without an id of their own get this one with -0, -1, … behind it"
         ),
@@ -117,8 +120,11 @@ class PlaceBatchOrder(CredentialRequest, frozen=True, kw_only=True):
         for index, order in enumerate(self.orders):
             with within(f"orders[{index}]"):
                 order.check()
-        given = [order.client_order_id for order in self.orders if order.client_order_id is not None]
-        if len(given) != len(set(given)):
+        given = [
+            order.client_order_id or leg_id(self.client_order_id, str(index)) for index, order in enumerate(self.orders)
+        ]
+        named = [client_order_id for client_order_id in given if client_order_id is not None]
+        if len(named) != len(set(named)):
             raise InvalidParameter("orders", "a different clientOrderId for every order")
 
     def markets_named(self) -> Sequence[tuple[str, str]]:
@@ -190,7 +196,7 @@ class PlaceProtectionOrders(MarketRequest, frozen=True, kw_only=True):
     tp_percent: Percent | None = None
     sl_percent: Percent | None = None
     client_order_id: Annotated[
-        ClientOrderId | None, Meta(description="Id of the pair: the orders get it with -tp and -sl behind it")
+        GroupId | None, Meta(description="Id of the pair: the orders get it with -tp and -sl behind it")
     ] = None
 
     def __post_init__(self) -> None:
@@ -280,13 +286,20 @@ def _refuse_half_a_protection(placed: dict[str, Placed]) -> None:
         raise failed[0].failure or AssertionError
     names = {"tp": "take-profit", "sl": "stop-loss"}
     missing = next(name for name, leg in placed.items() if leg.failure is not None)
-    live = next(name for name in placed if name != missing)
+    other = next(name for name in placed if name != missing)
     cause = failed[0].failure
     details = dict(cause.details or {}) if cause else {}
     raise ExchangeError(
-        f"The {names[missing]} was not placed: {cause.message if cause else ''} The {names[live]} stands.",
+        f"The {names[missing]} was not placed: {cause.message.rstrip('.') if cause else ''}. "
+        f"The {names[other]} {_how_it_stands(placed[other])}.",
         outcome=details.get("outcome", "rejected"),
         reason=details.get("reason", "OTHER"),
         retryable=False,
         results=[msgspec.to_builtins(LegReply.of(leg)) for leg in placed.values()],
     )
+
+
+def _how_it_stands(placed: Placed) -> str:
+    if placed.order is None:
+        return "may stand: the exchange did not say"
+    return "is over" if placed.order.status.is_final else "stands"

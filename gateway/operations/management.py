@@ -25,7 +25,8 @@ from normalization.accounts import Position
 from normalization.decimals import ZERO, trimmed
 from normalization.errors import InvalidParameter
 from normalization.instruments import Instrument
-from normalization.orders import Market, OrderIntent
+from normalization.orders import Market, Order, OrderIntent
+from normalization.venue_failures import VenueFailure, VenueUnclear
 
 CANCEL_PENDING_HINT = (
     "It is not known yet whether the exchange has this order. The cancel is kept and will be carried out if it does."
@@ -65,14 +66,24 @@ class CancelAllOrders(MarketRequest, frozen=True, kw_only=True):
         instrument = call.instruments[0]
         undecided = await call.orders.cancel_undecided(call, instrument)
         before = {order.order_id for order in await call.session.get_open_orders(instrument)}
+        remaining: list[str] = []
         if before:
             await call.session.cancel_all(instrument)
-        remaining = [order.order_id for order in await call.session.get_open_orders(instrument)] if before else []
+            remaining = [order.order_id for order in await _open_after_cancel(call, instrument)]
         return CancelAllReply(
             cancelled_count=len(before.difference(remaining)),
             remaining=remaining,
             undecided=undecided or UNSET,
         )
+
+
+async def _open_after_cancel(call: Call, instrument: Instrument) -> Sequence[Order]:
+    """:raises VenueUnclear: the venue did not tell, whatever kept it from it: the cancels themselves were sent."""
+    try:
+        return await call.session.get_open_orders(instrument)
+    except VenueFailure as failure:
+        text = f"the cancels were sent, but not what is still open could be learnt: {failure.text}"
+        raise VenueUnclear(failure.reason, text) from failure
 
 
 class CancelAllReply(Reply, frozen=True, kw_only=True):
@@ -99,11 +110,10 @@ class CloseAllPositions(MarketRequest, frozen=True, kw_only=True):
             return CloseReply(closed_size="0", avg_close_price=None, remaining_size="0")
         legs = [self._leg(position, instrument) for position in positions]
         placed = await call.orders.place(call, self.operation, legs)
-        for leg in placed:
-            if leg.failure is not None:
-                raise leg.failure
-        remaining = sum((p.size for p in await call.session.get_positions(instrument)), ZERO)
-        return _close_reply(placed, remaining, instrument)
+        failures = [leg.failure for leg in placed if leg.failure is not None]
+        if len(failures) == len(placed):
+            raise failures[0]
+        return _close_reply(placed, await _still_open(call, instrument), instrument)
 
     def _leg(self, position: Position, instrument: Instrument) -> Leg:
         intent = OrderIntent(
@@ -116,15 +126,24 @@ class CloseAllPositions(MarketRequest, frozen=True, kw_only=True):
         return Leg(intent=intent, instrument=instrument)
 
 
+async def _still_open(call: Call, instrument: Instrument) -> Decimal | None:
+    """None where the venue does not tell: what was closed was closed all the same."""
+    try:
+        return sum((position.size for position in await call.session.get_positions(instrument)), ZERO)
+    except (VenueFailure, TimeoutError):
+        return None
+
+
 class CloseReply(Reply, frozen=True, kw_only=True):
-    """``remaining_size`` is what is still open, ``avg_close_price`` null where nothing was closed.
+    """``remaining_size`` is what is still open, null where the exchange did not tell; ``avg_close_price`` is null where
+    nothing was closed.
 
     ``client_order_ids`` names close orders whose outcome is not known yet; the HTTP status is then 202.
     """
 
     closed_size: DecimalText
     avg_close_price: DecimalText | None
-    remaining_size: DecimalText
+    remaining_size: DecimalText | None
     client_order_ids: list[str] | UnsetType = UNSET
 
     @property
@@ -132,7 +151,7 @@ class CloseReply(Reply, frozen=True, kw_only=True):
         return 200 if self.client_order_ids is UNSET else 202
 
 
-def _close_reply(placed: Sequence[Placed], remaining: Decimal, instrument: Instrument) -> CloseReply:
+def _close_reply(placed: Sequence[Placed], remaining: Decimal | None, instrument: Instrument) -> CloseReply:
     orders = [leg.order for leg in placed if leg.order is not None]
     closed = sum((order.filled_size for order in orders), ZERO)
     paid = sum((order.filled_size * order.average_price for order in orders if order.average_price is not None), ZERO)
@@ -140,7 +159,7 @@ def _close_reply(placed: Sequence[Placed], remaining: Decimal, instrument: Instr
     return CloseReply(
         closed_size=trimmed(closed),
         avg_close_price=price(paid / closed, instrument) if closed else None,
-        remaining_size=trimmed(remaining),
+        remaining_size=None if remaining is None else trimmed(remaining),
         client_order_ids=unknown or UNSET,
     )
 

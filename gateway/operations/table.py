@@ -26,7 +26,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. ``capability`` is what the venue must be able to do, None where no venue is involved.
 
     ``read_only``, ``destructive`` and ``idempotent`` are hints for clients: destructive ends something that was there
-    (an order, a position), idempotent may be sent twice without a second effect.
+    (an order, a position), idempotent may be sent twice without a second effect. What ``places_orders`` has the desk's
+    deadlines; everything else is cut short when the venue does not answer.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool
     destructive: bool = False
     idempotent: bool = False
+    places_orders: bool = False
     description: str
     example: Mapping[str, Any]
 
@@ -80,6 +82,7 @@ def _write(
     *,
     destructive: bool = False,
     idempotent: bool = False,
+    places_orders: bool = True,
 ) -> Operation:
     return Operation(
         name=name,
@@ -91,6 +94,7 @@ def _write(
         read_only=False,
         destructive=destructive,
         idempotent=idempotent,
+        places_orders=places_orders,
         description=description,
         example=example,
     )
@@ -295,6 +299,7 @@ _MANAGEMENT: Final = (
         {**_BTC, "orderId": "ord_abc123"},
         destructive=True,
         idempotent=True,
+        places_orders=False,
     ),
     _write(
         "cancelAllOrders",
@@ -306,6 +311,7 @@ _MANAGEMENT: Final = (
         _BTC,
         destructive=True,
         idempotent=True,
+        places_orders=False,
     ),
     _write(
         "closeAllPositions",
@@ -327,6 +333,7 @@ _MANAGEMENT: Final = (
         "Set the cross-margin leverage of a market.",
         {**_BTC, "leverage": 10},
         idempotent=True,
+        places_orders=False,
     ),
 )
 

@@ -7,6 +7,7 @@ may say "rejected", and only one that knows that no byte left may say "not sent"
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,11 @@ from normalization.venue_failures import (
     VenueRejected,
 )
 from storage.ports import OrderState
+
+MAX_EVIDENCE: Final = 300
+"""Characters of a venue's text that are kept and told: it may have sent a page."""
+
+REPORTED_REJECTED: Final = "the venue reports it as rejected"
 
 
 class Next(Enum):
@@ -81,9 +87,9 @@ def _acknowledged(submission: Submission, order: Order) -> Verdict:
         )
     state = state_of(order)
     if state is OrderState.REJECTED:
-        return Verdict(state=state, order=order, reason=Reason.OTHER, evidence="the venue reports it as rejected")
+        return Verdict(state=state, order=order, reason=Reason.OTHER, evidence=REPORTED_REJECTED)
     return Verdict(state=state, order=order)
 
 
 def _failed(state: OrderState, following: Next, failure: VenueFailure) -> Verdict:
-    return Verdict(state=state, next=following, reason=failure.reason, evidence=failure.text)
+    return Verdict(state=state, next=following, reason=failure.reason, evidence=failure.text[:MAX_EVIDENCE])

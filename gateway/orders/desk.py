@@ -24,7 +24,7 @@ from gateway.operations.wire import Call
 from gateway.orders.classification import Next, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
-from gateway.orders.sending import Sender
+from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
 from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
 from gateway.orders.states import LIVE, UNDECIDED
 from gateway.orders.supervisor import Supervisor
@@ -85,9 +85,11 @@ class Desk:
         legs = [leg if leg.client_order_id else _with_minted_id(leg) for leg in legs]
         async with self._sessions.use(call.credential) as session:
             async with self._alone(call.credential, legs):
+                await self._wait_for_doubt_to_pass(call, legs)
                 started = self._clock.monotonic()
                 rows = self._draft(call, operation, legs)
-                earlier = await self._insert(call, rows)
+                with call.timings.measure("journal"):
+                    earlier = await self._journal.insert(rows)
                 if not any(earlier):
                     rows = await self._send(call, session, rows, legs, grouping, started)
             if any(earlier):
@@ -164,19 +166,33 @@ class Desk:
             )
         return rows
 
-    async def _insert(self, call: Call, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
-        """:raises ServiceUnavailable: when nothing may be sent now: the journal is down, or too much is in doubt."""
-        in_doubt = self._ledger.undecided_of(call.credential.credential_id)
-        if in_doubt >= UNDECIDED_BRAKE and not await self._ledger.wait_for_fewer(
-            call.credential.credential_id, UNDECIDED_BRAKE
-        ):
+    async def _wait_for_doubt_to_pass(self, call: Call, legs: Sequence[Leg]) -> None:
+        """Hold back what is new while too much of a credential is in doubt; what was placed before is told as ever.
+
+        :raises ServiceUnavailable: the doubt stays.
+        """
+        account, credential = call.credential.account_id, call.credential.credential_id
+        if self._ledger.undecided_of(credential) < UNDECIDED_BRAKE or not await self._in_doubt(credential):
+            return
+        for leg in legs:
+            if await self._journal.find(account, credential, leg.client_order_id or "") is not None:
+                return
+        if await self._ledger.wait_for_fewer(credential, UNDECIDED_BRAKE):
+            return
+        if in_doubt := await self._in_doubt(credential):
             raise ServiceUnavailable(
                 f"{in_doubt} orders of this credential are still unaccounted for: nothing new is sent until they are",
                 details={"undecided": in_doubt},
                 retry_after_s=5,
             )
-        with call.timings.measure("journal"):
-            return await self._journal.insert(rows)
+
+    async def _in_doubt(self, credential_id: str) -> int:
+        """How many orders are UNKNOWN, where they are too many, else 0.
+
+        Memory alone may say so for ever: another node may have found them, or they may wait for a person.
+        """
+        unknown = len(await self._journal.undecided(credential_id))
+        return unknown if unknown >= UNDECIDED_BRAKE else 0
 
     async def _await_fill(self, session: VenueSession, row: JournalRow, leg: Leg) -> JournalRow:
         """A market order is answered with what was filled: ask again for a bounded time where the venue is slow."""
@@ -231,16 +247,16 @@ class Desk:
         try:
             async with asyncio.timeout(LOOK_UP_S):
                 order = await session.get_order(row.venue_order_id, instrument)
-        except (VenueFailure, TimeoutError):
-            return row
+        except Exception as failure:
+            return _as_it_was(row, failure)
         return await self._ledger.observe(row, order)
 
     async def _find(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
         try:
             async with asyncio.timeout(LOOK_UP_S):
                 order = await session.find_order(row.venue_client_id, instrument)
-        except (VenueFailure, TimeoutError):
-            return row
+        except Exception as failure:
+            return _as_it_was(row, failure)
         return row if order is None else await self._ledger.observe(row, order)
 
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
@@ -276,13 +292,15 @@ class Desk:
                     raise _no_such_order(call, client_order_id)
                 instrument = call.markets.resolve(row.symbol)
                 row = await self._present(session, row, instrument)
-                if row.state in UNDECIDED:
-                    await self._cancel_when_found(session, row, instrument)
+                if await self._cancel_when_found(session, row, instrument):
                     return Canceled(pending=True)
+                row = await self._journal.row(row.order_key) or row
                 if row.venue_order_id is None:
                     raise _no_such_order(call, client_order_id)
                 order_id = row.venue_order_id
-            await session.cancel_order(order_id or "", instrument)
+            # It goes on when its caller has hung up, but not for ever: a stop waits for it.
+            async with asyncio.timeout(VENUE_TIMEOUT_S):
+                await session.cancel_order(order_id or "", instrument)
         return Canceled()
 
     async def cancel_undecided(self, call: Call, instrument: Instrument) -> list[str]:
@@ -291,18 +309,28 @@ class Desk:
         undecided = await self._journal.undecided(call.credential.credential_id)
         rows = [row for row in undecided if row.symbol == instrument.symbol]
         async with self._sessions.use(call.credential) as session:
-            for row in rows:
-                await self._cancel_when_found(session, row, instrument)
-        return [row.client_order_id for row in rows]
+            return [row.client_order_id for row in rows if await self._cancel_when_found(session, row, instrument)]
 
-    async def _cancel_when_found(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> None:
-        """Record the cancel, then try it at once: repeating it later is harmless."""
-        await self._ledger.request_cancel(row)
+    async def _cancel_when_found(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> bool:
+        """Record the cancel of an order in doubt, then try it at once: repeating it later is harmless.
+
+        False, and nothing was done, when it is in doubt no more.
+        """
+        if (await self._ledger.request_cancel(row)).state not in UNDECIDED:
+            return False
         try:
             async with asyncio.timeout(LOOK_UP_S):
                 await session.cancel_by_client_id(row.venue_client_id, instrument)
         except (VenueFailure, TimeoutError) as failure:
             _log.info("cancel kept for later", order=row.order_key, reason=type(failure).__name__)
+        return True
+
+
+def _as_it_was(row: JournalRow, failure: Exception) -> JournalRow:
+    """The order was sent: whatever goes wrong in looking after it must not become the answer to its placement."""
+    if not isinstance(failure, VenueFailure | TimeoutError):
+        _log.error("order could not be looked up", order=row.order_key, error=type(failure).__name__)
+    return row
 
 
 def _with_minted_id(leg: Leg) -> Leg:

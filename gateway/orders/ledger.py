@@ -11,10 +11,11 @@ import msgspec
 import structlog
 
 from gateway.clock import Clock
-from gateway.orders.classification import Verdict
+from gateway.orders.classification import REPORTED_REJECTED, Verdict
 from gateway.orders.standing import encode_order, order_of
-from gateway.orders.states import FINAL, LIVE, MOVES, UNDECIDED, sources_of, state_of
+from gateway.orders.states import LIVE, MOVES, UNDECIDED, sources_of, state_of
 from normalization.orders import Order
+from normalization.venue_failures import Reason
 from storage.ports import Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
 
 FIRST_CHECK_MS: Final = 250
@@ -23,8 +24,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Ledger:
-    """``on_settled(row)`` is called with every row whose state was decided or moved; ``on_doubt()`` when there is new
-    work for the reconciler.
+    """``on_settled(row)`` is called once with every row that came to a state in which it is not open on the venue;
+    ``on_doubt()`` when there is new work for the reconciler.
     """
 
     def __init__(
@@ -84,11 +85,10 @@ class Ledger:
                 change, venue_order_id=verdict.order.order_id, venue_order=encode_order(verdict.order)
             )
         try:
-            moved = await self._apply(row, (OrderState.SENDING,), change)
+            return await self._apply(row, (OrderState.SENDING,), change)
         except StorageUnavailable as problem:
             _log.error("outcome not recorded", order=row.order_key, state=verdict.state, problem=problem.problem)
-            moved = _as_if(row, change)
-        return moved
+            return _as_if(row, change)
 
     async def observe(self, row: JournalRow, order: Order) -> JournalRow:
         """Record the venue's present report of an order; the row as it then stands."""
@@ -104,11 +104,11 @@ class Ledger:
             next_check_ms=None,
             note="found on the venue" if row.state in UNDECIDED else "",
         )
+        if state is OrderState.REJECTED:
+            # What was kept until now says why its outcome was not known.
+            change = msgspec.structs.replace(change, reason=Reason.OTHER, evidence=REPORTED_REJECTED)
         try:
-            moved = await self._apply(row, sources_of(state), change)
-            if moved.cancel_requested_at_ms is not None and moved.state in LIVE and moved.next_check_ms is None:
-                moved = await self.move(moved, JournalChange(next_check_ms=self._clock.now_ms())) or moved
-            return moved
+            return await self._apply(row, sources_of(state), change)
         except StorageUnavailable as problem:
             _log.error("report not recorded", order=row.order_key, state=state, problem=problem.problem)
             return _as_if(row, change)
@@ -139,10 +139,11 @@ class Ledger:
             row.order_key, expected=(row.state,), fence=row.fence, change=change, at_ms=self._clock.now_ms()
         )
         if moved is not None:
-            self._note(moved)
+            self._note(moved, row.state)
         return moved
 
     async def _apply(self, row: JournalRow, expected: Iterable[OrderState], change: JournalChange) -> JournalRow:
+        """Apply what was learnt; an order that turns out to be open and was to be canceled is due for it now."""
         moved = await self._journal.change(
             row.order_key,
             expected=tuple(expected),
@@ -153,25 +154,32 @@ class Ledger:
         )
         if moved is None:
             # Another owner moved it meanwhile: what the journal says now is the answer.
-            return await self._journal.row(row.order_key) or row
-        self._note(moved)
+            present = await self._journal.row(row.order_key) or row
+            if present.state not in UNDECIDED:
+                self._count(present)
+            return present
+        self._note(moved, row.state)
+        if moved.cancel_requested_at_ms is not None and moved.state in LIVE and moved.next_check_ms is None:
+            return await self.move(moved, JournalChange(next_check_ms=self._clock.now_ms())) or moved
         return moved
 
-    def _note(self, row: JournalRow) -> None:
+    def _note(self, row: JournalRow, before: OrderState) -> None:
         """Keep count of what is unknown, and tell whoever wants to know."""
+        self._count(row)
+        if row.state in UNDECIDED or row.next_check_ms is not None:
+            self._on_doubt()
+        if row.state is not before and row.state not in LIVE:
+            self._on_settled(row)
+
+    def _count(self, row: JournalRow) -> None:
         waiting = self._undecided[row.credential_id]
         if row.state in UNDECIDED:
             waiting.add(row.order_key)
-            self._on_doubt()
         else:
             waiting.discard(row.order_key)
             self._fewer.set()
-            if row.next_check_ms is not None:
-                self._on_doubt()
         if not waiting:
             del self._undecided[row.credential_id]
-        if row.state in FINAL or row.state in UNDECIDED:
-            self._on_settled(row)
 
 
 def _as_if(row: JournalRow, change: JournalChange) -> JournalRow:

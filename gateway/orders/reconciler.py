@@ -27,8 +27,10 @@ from storage.ports import Directory, Journal, JournalChange, JournalRow, OrderSt
 LEASE_MS: Final = 30_000
 LOOK_UP_S: Final = 10.0
 _AT_ONCE: Final = 16
+_INHERITED_AT_ONCE: Final = 256
 _IDLE_POLL_S: Final = 30.0
 _STORAGE_PAUSE_S: Final = 2.0
+_ABANDONED: Final = "nobody recorded what came of sending it"
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +59,7 @@ class Reconciler:
         self._adapters = adapters
         self._clock = clock
         self._owner = owner
-        self._look_ahead_ms = LEASE_MS if alone else 0
+        self._may_inherit = alone
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -65,7 +67,8 @@ class Reconciler:
         self._wake.set()
 
     async def start(self) -> None:
-        """Remember what an earlier run left in doubt, before the first new order is placed."""
+        """Take over and remember what an earlier run left in doubt, before the first new order is placed."""
+        await self._inherit()
         in_doubt = await self._journal.in_states([OrderState.UNKNOWN, OrderState.SENDING], 10_000)
         self._ledger.remember_undecided(in_doubt)
         if in_doubt:
@@ -81,17 +84,41 @@ class Reconciler:
             except StorageUnavailable as problem:
                 _log.error("reconciliation waits for the database", problem=problem.problem)
                 pause = _STORAGE_PAUSE_S
+            except Exception:
+                # Without this task every order in doubt would stay so, and nobody would notice.
+                _log.exception("reconciliation failed; it is tried again")
+                pause = _STORAGE_PAUSE_S
             if pause:
                 await self._sleep(pause)
 
     async def run_once(self) -> int:
         """Look after everything that is due now; how many orders that were."""
-        now_ms = self._clock.now_ms() + self._look_ahead_ms
-        rows = await self._journal.claim(owner=self._owner, now_ms=now_ms, lease_ms=LEASE_MS, limit=_AT_ONCE)
-        if len(rows) < _AT_ONCE:
-            self._look_ahead_ms = 0
+        await self._inherit()
+        rows = await self._journal.claim(
+            owner=self._owner, now_ms=self._clock.now_ms(), lease_ms=LEASE_MS, limit=_AT_ONCE
+        )
         await asyncio.gather(*(self._examine_safely(row) for row in rows))
         return len(rows)
+
+    async def _inherit(self) -> None:
+        """Make due now what waits for the leases and checks of a predecessor, once; later rows are this process's own.
+
+        Each row is claimed once only: its new lease ends after the time that is looked ahead.
+        """
+        while self._may_inherit:
+            now_ms = self._clock.now_ms()
+            rows = await self._journal.claim(
+                owner=self._owner, now_ms=now_ms + LEASE_MS, lease_ms=LEASE_MS, limit=_INHERITED_AT_ONCE
+            )
+            await asyncio.gather(*(self._make_due(row, now_ms) for row in rows))
+            self._may_inherit = len(rows) == _INHERITED_AT_ONCE
+
+    async def _make_due(self, row: JournalRow, now_ms: int) -> None:
+        if row.state is OrderState.SENDING:
+            await self._ledger.move(row, JournalChange(state=OrderState.UNKNOWN, next_check_ms=now_ms, note=_ABANDONED))
+        elif row.state is not OrderState.NOT_PLACED:
+            # The late look at what was proved absent has its own time.
+            await self._ledger.move(row, JournalChange(next_check_ms=now_ms))
 
     async def _until_next(self) -> float:
         due_ms = await self._journal.next_due_ms()
@@ -120,9 +147,7 @@ class Reconciler:
         row: JournalRow | None = claimed
         if claimed.state is OrderState.SENDING:
             # Whoever was sending it is gone or stalled, and can no longer record anything: the fence has moved.
-            row = await self._ledger.move(
-                claimed, JournalChange(state=OrderState.UNKNOWN, note="nobody recorded what came of sending it")
-            )
+            row = await self._ledger.move(claimed, JournalChange(state=OrderState.UNKNOWN, note=_ABANDONED))
         if row is None:
             return
         try:
@@ -144,12 +169,14 @@ class Reconciler:
         credential = await self._directory.credential(row.credential_id)
         if credential is None:
             raise LookupError(row.credential_id)
-        markets = await self._adapters[row.exchange].markets(Network(row.network))
-        instrument = markets.resolve(row.symbol)
-        async with self._sessions.use(credential) as session, asyncio.timeout(LOOK_UP_S):
-            if row.state in LIVE and row.cancel_requested_at_ms is not None:
-                await _cancel(session, row, instrument)
-            return await session.find_order(row.venue_client_id, instrument)
+        # Opening a session and learning the markets, too: a venue that hangs must not keep the others from it.
+        async with asyncio.timeout(LOOK_UP_S):
+            markets = await self._adapters[row.exchange].markets(Network(row.network))
+            instrument = markets.resolve(row.symbol)
+            async with self._sessions.use(credential) as session:
+                if row.state in LIVE and row.cancel_requested_at_ms is not None:
+                    await _cancel(session, row, instrument)
+                return await session.find_order(row.venue_client_id, instrument)
 
     async def _apply(self, row: JournalRow, ruling: Ruling, finding: str) -> None:
         if row.state is OrderState.NOT_PLACED:

@@ -12,7 +12,8 @@ from normalization.orders import OrderIntent
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """``client_id`` is unique per account for ever. The order is refused later than ``valid_until_ms``.
 
-    ``is_repeat`` says that the client id belongs to an order that the engine has been told to forget. ``half`` makes a market or IOC order find takers for at most half of its size: a venue on a thin day.
+    ``is_repeat`` says that the client id belongs to an order that the engine has been told to forget. ``half`` makes a
+    market or IOC order find takers for at most half of its size: a venue on a thin day.
     """
 
     intent: OrderIntent

@@ -136,10 +136,13 @@ class Engine:
 
     @classmethod
     def restored(cls, state: EngineState, instruments: Iterable[Listing] | None = None) -> Engine:
-        """:raises IncompatibleState: it was not written by this version."""
+        """:raises IncompatibleState: it was not written by this version, or not for these instruments."""
         if state.version != STATE_VERSION:
             raise IncompatibleState(f"state of version {state.version}, not {STATE_VERSION}")
         engine = cls(state.seed, state.instance, instruments)
+        held = {symbol for account in state.accounts for symbol in account.positions}
+        if unknown := held.union(state.taken, (order.symbol for order in state.orders)) - engine.markets.keys():
+            raise IncompatibleState(f"state with {', '.join(sorted(unknown))}, which is not listed")
         engine._floor.now_ms, engine._floor.number = state.now_ms, state.number
         engine.ledger.accounts = {account.key: account for account in state.accounts}
         engine.ledger.books = state.books

@@ -78,7 +78,8 @@ class Floor:
 
     def _check(self, account: Account, new: NewOrder) -> Market:
         intent = new.intent
-        if new.is_repeat or (new.client_id and self._orders.by_client_id(account.key, new.client_id)):
+        known = None if new.client_id is None else self._orders.by_client_id(account.key, new.client_id)
+        if new.is_repeat or known is not None:
             raise VenueDuplicate(Reason.DUPLICATE_ORDER_ID, "Client order id was used before")
         if new.valid_until_ms is not None and self.now_ms > new.valid_until_ms:
             raise VenueRejected(Reason.REQUEST_EXPIRED, "Request already expired")
@@ -88,12 +89,15 @@ class Floor:
         if self._orders.open_count(account.key) >= MAX_OPEN_ORDERS:
             raise VenueRejected(Reason.TOO_MANY_ORDERS, f"At most {MAX_OPEN_ORDERS} orders may be open")
         instrument = market.instrument
-        price = intent.price or intent.trigger_price
+        price = intent.trigger_price if intent.price is None else intent.price
         if not is_sane(intent.size) or intent.size <= 0 or not is_multiple(intent.size, instrument.lot_size):
             raise VenueRejected(Reason.INVALID_ORDER, f"Size must be a multiple of {trimmed(instrument.lot_size)}")
         if price is not None and not (is_sane(price) and price > 0 and is_multiple(price, instrument.tick_size)):
             raise VenueRejected(Reason.INVALID_ORDER, f"Price must be a multiple of {trimmed(instrument.tick_size)}")
-        if not intent.reduce_only and intent.size * (price or market.mark(self.second)) < instrument.min_notional:
+        if (
+            not intent.reduce_only
+            and intent.size * (market.mark(self.second) if price is None else price) < instrument.min_notional
+        ):
             raise VenueRejected(
                 Reason.INVALID_ORDER, f"Order must have minimum value of {trimmed(instrument.min_notional)} USD"
             )
@@ -270,7 +274,7 @@ class Floor:
     def cancel(self, order: OrderRecord, because: str = "canceled by its owner") -> None:
         """:raises VenueRejected: with ``ORDER_ALREADY_CLOSED``."""
         if order.status.is_final:
-            raise VenueRejected(Reason.ORDER_ALREADY_CLOSED, f"Order is {order.status.value.lower()}")
+            raise already_closed(order)
         self._end(order, OrderStatus.CANCELED, because)
 
     def liquidate(self, account: Account) -> None:
@@ -314,6 +318,10 @@ class Floor:
         order.status, order.ended_at_ms = status, self.now_ms
         order.ended_because = because or order.ended_because
         self._orders.end(order)
+
+
+def already_closed(order: OrderRecord) -> VenueRejected:
+    return VenueRejected(Reason.ORDER_ALREADY_CLOSED, f"Order is {order.status.value.lower()}")
 
 
 def slipped(ticks: int, side: Side, bps: int) -> int:

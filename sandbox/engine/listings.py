@@ -30,7 +30,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 # base, price, tick, lot, max leverage, daily volatility, volume in millions of USD a day
 _TABLE: Final = (
     ("BTC", 94_000.0, "0.1", "0.00001", 50, 0.022, 2_400.0),
-    ("ETH", 3_200.0, "0.01", "0.0001", 50, 0.030, 1_300.0),
+    ("ETH", 4_100.0, "0.01", "0.0001", 50, 0.030, 1_300.0),
     ("SOL", 180.0, "0.01", "0.01", 20, 0.036, 420.0),
     ("XRP", 2.3, "0.0001", "1", 20, 0.034, 160.0),
     ("BNB", 880.0, "0.01", "0.001", 10, 0.026, 40.0),

@@ -54,7 +54,7 @@ def can_afford(
     open_orders: Iterable[OrderRecord],
     second: int,
 ) -> bool:
-    """Whether the account is still margined after ``order`` trades as in ``found`` and its rest waits in the book.
+    """Whether the account can bear all of ``order``: what trades now, as in ``found``, and the rest as if it waited.
 
     An order that makes no exposure larger is always affordable: nobody is kept from getting out.
     """
@@ -62,7 +62,7 @@ def can_afford(
     held, sign = account.lots(market.symbol), order.side.sign
     exposed_before = exposure(held, pending.get(market.symbol))
     held += sign * found.lots
-    rest = order.left - found.lots if order.may_rest and not order.reduce_only else 0
+    rest = 0 if order.reduce_only else order.left - found.lots
     if rest:
         pending.setdefault(market.symbol, {Side.BUY: 0, Side.SELL: 0})[order.side] += rest
     exposed_after = exposure(held, pending.get(market.symbol))

@@ -31,7 +31,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncompatibleState(Exception):
-    """The state was written by another version of the exchange, or for another seed."""
+    """The state was written by another version of the exchange, or for other instruments."""
 
 
 class _Versioned(msgspec.Struct):

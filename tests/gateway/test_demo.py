@@ -36,7 +36,9 @@ class Start:
         venue = ScriptedVenue()
         venue.exchange = "paper"
         vault = Vault(MasterKeyRing([b"k" * 32]), keyring.fingerprint_key)
-        self._accounts = DemoAccounts(directory, keyring=keyring, vault=vault, paper=venue, clock=self.clock)
+        self._accounts = DemoAccounts(
+            directory, keyring=keyring, vault=vault, adapters={"paper": venue}, local_venues={}, clock=self.clock
+        )
 
     async def prepare(self) -> Demo:
         return await self._accounts.prepare(self.path, URL)

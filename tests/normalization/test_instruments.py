@@ -143,3 +143,38 @@ def test_an_instrument_never_changes_and_equals_its_copy(listing: Make) -> None:
         setattr(instrument, "symbol", "ETH-USD-PERP")  # noqa: B010
     assert msgspec.structs.replace(instrument) == instrument
     assert len({instrument, listing("BTC")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "tick", "below", "above"),
+    [
+        ("12345.67", "1", "12345", "12346"),
+        ("1234.567", "0.1", "1234.5", "1234.6"),
+        ("99999.5", "1", "99999", "100000"),
+        ("9999.99", "0.1", "9999.9", "10000"),
+        ("123456.7", "1", "123456", "123457"),
+        ("0.0123456", "0.000001", "0.012345", "0.012346"),
+        ("0.000000004", "0.000001", "0", "0.000001"),
+    ],
+)
+def test_where_digits_are_counted_the_step_grows_with_the_price(
+    listing: Make, price: str, tick: str, below: str, above: str
+) -> None:
+    instrument = msgspec.structs.replace(listing("BTC", tick="0.000001"), max_price_digits=5)
+    assert instrument.tick_at(Decimal(price)) == Decimal(tick)
+    assert instrument.round_down(Decimal(price)) == Decimal(below)
+    assert instrument.round_up(Decimal(price)) == Decimal(above)
+    assert not instrument.on_tick(Decimal(price))
+
+
+@given(price=positive, tick=st.sampled_from(["0.1", "0.01", "0.000001", "1"]), side=st.sampled_from(list(Side)))
+@settings(max_examples=100, deadline=None)
+def test_a_price_rounded_to_so_many_digits_is_valid_and_on_the_right_side(
+    listing: Make, price: Decimal, tick: str, side: Side
+) -> None:
+    instrument = msgspec.structs.replace(listing("BTC", tick=tick), max_price_digits=5)
+    worst = instrument.worst_price(side, price)
+    assert instrument.on_tick(worst)
+    assert (worst - price) * side.sign <= 0
+    suggested = nearest(lambda: instrument.check_price(price))
+    assert suggested is None or instrument.on_tick(suggested)

@@ -25,7 +25,7 @@ AGENT = "0x14791697260e4c9a71f18484c9f997b308e59325"
 ACCOUNT = "0x5e9ee1089755c3435139848e47e6635505d5a13a"
 VAULT = "0x1719884eb866cb12b2287399b15f7db5e7d775ea"
 
-META = {
+META: dict[str, Any] = {
     "universe": [
         {"szDecimals": 5, "name": "BTC", "maxLeverage": 40, "marginTableId": 56},
         {"szDecimals": 4, "name": "ETH", "maxLeverage": 25, "marginTableId": 55},

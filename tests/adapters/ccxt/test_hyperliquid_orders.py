@@ -295,6 +295,7 @@ async def test_protection_hangs_on_the_position_and_is_identified_by_our_ids(hyp
             "statusTimestamp": NOW_MS,
         },
     }
+    executions: list[Execution] = [TakeProfit(trigger_price=Decimal(70000)), Stop(trigger_price=Decimal(49000))]
     legs = [
         submission(
             hyperliquid.btc,
@@ -303,9 +304,7 @@ async def test_protection_hangs_on_the_position_and_is_identified_by_our_ids(hyp
             reduce_only=True,
             client_id="0x" + f"{number}".zfill(32),
         )
-        for number, execution in enumerate(
-            (TakeProfit(trigger_price=Decimal(70000)), Stop(trigger_price=Decimal(49000)))
-        )
+        for number, execution in enumerate(executions)
     ]
     outcomes = await hyperliquid.session.place_orders(legs, Grouping.ONE_CANCELS_OTHER)
     assert [(o.order_id, o.status) for o in outcomes if isinstance(o, Order)] == [

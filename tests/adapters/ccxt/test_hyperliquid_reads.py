@@ -90,7 +90,11 @@ async def test_the_steps_of_a_market_follow_from_its_size_decimals(hyperliquid: 
         Decimal("0.1"),
         Decimal("0.00001"),
     )
-    assert (pepe.symbol, pepe.contract_multiplier, pepe.tick_size) == ("kPEPE-USD-PERP", 1000, Decimal("0.000001"))
+    assert (pepe.symbol, pepe.contract_multiplier, pepe.tick_size) == (
+        "kPEPE-USD-PERP",
+        Decimal(1000),
+        Decimal("0.000001"),
+    )
     with pytest.raises(UnknownMarket):
         hyperliquid.markets.resolve("MATIC")
 
@@ -160,7 +164,12 @@ async def test_candles_cover_the_intervals_asked_for(hyperliquid: HyperliquidRig
     hyperliquid.infos["candleSnapshot"] = candles
     found = await hyperliquid.session.get_candles(hyperliquid.btc, 60, 3)
     assert [candle.opened_at_ms for candle in found] == [NOW_MS + h * 3_600_000 for h in (-1, 0, 1)]
-    assert (found[0].open, found[0].high, found[0].low, found[0].close) == (1, 3, Decimal("0.5"), Decimal("2.5"))
+    assert (found[0].open, found[0].high, found[0].low, found[0].close) == (
+        Decimal(1),
+        Decimal(3),
+        Decimal("0.5"),
+        Decimal("2.5"),
+    )
     (sent,) = hyperliquid.server.sent
     assert sent.document == {
         "type": "candleSnapshot",

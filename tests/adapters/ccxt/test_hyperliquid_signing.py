@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import ccxt
+import ccxt  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from hyperliquid.utils.signing import sign_l1_action
+from hyperliquid.utils.signing import sign_l1_action  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,7 +149,7 @@ def test_the_venues_own_library_signs_the_same(
 @given(value=actions, nonce=nonces)
 @settings(max_examples=10, deadline=None)
 def test_plain_ccxt_signs_the_same(value: w.Action, nonce: int) -> None:
-    plain = ccxt.hyperliquid({"privateKey": KEY, "walletAddress": AGENT})
+    plain: Any = ccxt.hyperliquid({"privateKey": KEY, "walletAddress": AGENT})
     theirs = plain.sign_l1_action(as_dict(value), nonce)
     assert msgspec.to_builtins(Signer(KEY, mainnet=True).sign(value, nonce).signature) == theirs
 

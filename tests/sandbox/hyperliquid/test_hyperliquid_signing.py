@@ -6,21 +6,9 @@ import msgspec
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
+from hyperliquid.utils import signing as sdk  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hyperliquid.utils.signing import (
-    action_hash as sdk_action_hash,
-)
-from hyperliquid.utils.signing import (
-    construct_phantom_agent,
-    l1_payload,
-    sign_agent,
-    sign_approve_builder_fee,
-    sign_l1_action,
-    sign_usd_class_transfer_action,
-    sign_usd_transfer_action,
-    sign_withdraw_from_bridge_action,
-)
 
 from sandbox.hyperliquid.actions import Action, UserSignedAction, WireSignature
 from sandbox.hyperliquid.signing import (
@@ -121,7 +109,7 @@ def test_published_signatures_are_recovered(action: dict[str, Any], chain: Chain
 
 
 def test_the_other_network_signs_differently() -> None:
-    signature = msgspec.convert(sign_l1_action(WALLET, order_action(), None, 1, None, True), WireSignature)
+    signature = msgspec.convert(sdk.sign_l1_action(WALLET, order_action(), None, 1, None, True), WireSignature)
     digest = l1_digest(action_hash(read(order_action()), 1, None, None), Chain.TESTNET)
     assert recover(digest, signature) != ADDRESS
 
@@ -157,9 +145,9 @@ def test_what_the_sdk_signs_is_hashed_as_eth_account_hashes_it(
     wires: list[dict[str, Any]], grouping: str, nonce: int, expires_after: int | None
 ) -> None:
     action = {"type": "order", "orders": wires, "grouping": grouping}
-    hashed = sdk_action_hash(action, None, nonce, expires_after)
+    hashed = sdk.action_hash(action, None, nonce, expires_after)
     assert action_hash(read(action), nonce, None, expires_after) == hashed
-    signable = encode_typed_data(full_message=l1_payload(construct_phantom_agent(hashed, False)))
+    signable = encode_typed_data(full_message=sdk.l1_payload(sdk.construct_phantom_agent(hashed, False)))
     signed = WALLET.sign_message(signable)
     signature = WireSignature(hex(signed.r), hex(signed.s), signed.v)
     assert recover(l1_digest(hashed, Chain.TESTNET), signature) == ADDRESS
@@ -169,7 +157,7 @@ def test_what_the_sdk_signs_is_hashed_as_eth_account_hashes_it(
 def test_a_number_with_trailing_zeros_was_not_what_the_venue_hashes() -> None:
     given_, canonical = order_action(p="100.0"), order_action(p="100")
     assert action_hash(read(given_), 1, None, None) == action_hash(read(canonical), 1, None, None)
-    assert action_hash(read(given_), 1, None, None) != sdk_action_hash(given_, None, 1, None)
+    assert action_hash(read(given_), 1, None, None) != sdk.action_hash(given_, None, 1, None)
 
 
 def user_signed(kind: str) -> dict[str, Any]:
@@ -190,11 +178,11 @@ def user_signed(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "sign"),
     [
-        ("approveAgent", sign_agent),
-        ("approveBuilderFee", sign_approve_builder_fee),
-        ("usdSend", sign_usd_transfer_action),
-        ("withdraw3", sign_withdraw_from_bridge_action),
-        ("usdClassTransfer", sign_usd_class_transfer_action),
+        ("approveAgent", sdk.sign_agent),
+        ("approveBuilderFee", sdk.sign_approve_builder_fee),
+        ("usdSend", sdk.sign_usd_transfer_action),
+        ("withdraw3", sdk.sign_withdraw_from_bridge_action),
+        ("usdClassTransfer", sdk.sign_usd_class_transfer_action),
     ],
 )
 def test_what_only_the_owner_may_do_is_recovered_as_the_sdk_signs_it(kind: str, sign: Any) -> None:

@@ -1,0 +1,36 @@
+"""Checks of what a user types in as a venue's secrets: each returns what is wrong with a value, or None."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+_FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+
+SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+STARK_PRIME: Final = 2**251 + 17 * 2**192 + 1
+STARK_ORDER: Final = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
+
+
+def ethereum_address(value: str) -> str | None:
+    return None if _ADDRESS.fullmatch(value) else "expected 0x and 40 hex digits"
+
+
+def ethereum_key(value: str) -> str | None:
+    if not _KEY.fullmatch(value):
+        return "expected a private key: 64 hex digits"
+    return None if 0 < int(value, 16) < SECP256K1_ORDER else "not a valid private key"
+
+
+def starknet_address(value: str) -> str | None:
+    if not _FELT.fullmatch(value):
+        return "expected a Starknet address: 0x and hex digits"
+    return None if 0 < int(value, 16) < STARK_PRIME else "not a valid Starknet address"
+
+
+def starknet_key(value: str) -> str | None:
+    if not _FELT.fullmatch(value):
+        return "expected a Starknet private key: 0x and hex digits"
+    return None if 0 < int(value, 16) < STARK_ORDER else "not a valid Starknet private key"
