@@ -13,8 +13,7 @@ import msgspec
 from adapters import paper
 from adapters.base import Adapter, CredentialField, Network
 from adapters.ccxt_venues.adapter import CcxtAdapter
-from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
-from adapters.ccxt_venues.paradex import PARADEX
+from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Row, Surroundings
 from adapters.transport import Transport
 
@@ -77,7 +76,7 @@ _DEXES: Final = tuple(
         credential_fields=row.credential_fields,
         open=partial(_open_dex, row),
     )
-    for row in (HYPERLIQUID, PARADEX)
+    for row in ROWS.values()
 )
 
 VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES)})

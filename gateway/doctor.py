@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from adapters.base import Network
 from adapters.registry import Venue, VenueContext
 from adapters.transport import Transport
 from gateway.clock import Clock
@@ -154,13 +155,21 @@ async def check_master_key(environment: Environment) -> Finding:
 
 
 async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
-    """Whether each opens and has markets. What venues keep in the data directory may be a running gateway's."""
+    """Whether each that is in use opens and has markets.
+
+    What venues keep in the data directory may be a running gateway's: they are opened in another one.
+    """
+    in_use = await _networks_in_use(environment)
     for exchange, venue in environment.venues.items():
+        networks = in_use.get(exchange, set())
+        if not networks:
+            yield _ok(f"venue {exchange}", "No credential uses it")
+            continue
         transport = Transport()
         try:
             with tempfile.TemporaryDirectory(prefix="venuegate-") as empty:
                 context = VenueContext(data_dir=Path(empty), clock=environment.clock, transport=transport)
-                found, silent = await _count_markets(venue, context)
+                found, silent = await _count_markets(venue, context, networks)
         except Exception as error:
             # A venue's library may say anything, secrets included: only the kind of error is told.
             problem = error.problem if isinstance(error, StorageUnavailable) else type(error).__name__
@@ -168,7 +177,7 @@ async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
                 f"venue {exchange}", f"It does not open: {problem}", "Check the network and the space in the temp dir"
             )
         else:
-            counts = f"Markets: {', '.join(found) or 'none'}"
+            counts = f"Markets: {', '.join(found)}" if found or silent else "Served by the demo itself"
             if silent:
                 advice = "Check the network and any firewall, if you trade there"
                 yield _warning(f"venue {exchange}", f"{counts}; no answer from {' and '.join(silent)}", advice)
@@ -178,12 +187,23 @@ async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
             await transport.close()
 
 
-async def _count_markets(venue: Venue, context: VenueContext) -> tuple[list[str], list[str]]:
-    """How many markets each network has, and which networks do not answer."""
+async def _networks_in_use(environment: Environment) -> dict[str, set[str]]:
+    """The networks of each exchange that some credential is for; the paper venue is always looked at."""
+    found = {"paper": {Network.PAPER.value}}
+    if environment.database.exists():
+        with contextlib.suppress(StorageUnavailable):
+            async with environment.open_directory(environment.database) as directory:
+                for credential in await directory.credentials():
+                    found.setdefault(credential.exchange, set()).add(credential.network)
+    return found
+
+
+async def _count_markets(venue: Venue, context: VenueContext, networks: Collection[str]) -> tuple[list[str], list[str]]:
+    """How many markets each of ``networks`` has, and which do not answer. A local one is the running gateway's own."""
     adapter = await venue.open(context)
     found, silent = [], []
     try:
-        for network in sorted(adapter.networks):
+        for network in sorted(adapter.networks.intersection(networks)):
             try:
                 async with asyncio.timeout(VENUE_ANSWERS_WITHIN_S):
                     found.append(f"{len(await adapter.markets(network))} on {network}")

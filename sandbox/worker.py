@@ -16,7 +16,7 @@ from normalization.venue_failures import Reason, VenueNotReached
 from sandbox.durable import DurableEngine
 from sandbox.engine import Command, LegResult
 
-_MOST_PER_COMMIT: Final = 128
+_MOST_PER_COMMIT: Final = 32
 
 T = TypeVar("T")
 

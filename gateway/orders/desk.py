@@ -28,7 +28,7 @@ from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
 from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
 from gateway.orders.states import LIVE, UNDECIDED
 from gateway.orders.supervisor import Supervisor
-from normalization.errors import ClientOrderIdConflict, ExchangeError, ServiceUnavailable
+from normalization.errors import ClientOrderIdConflict, ExchangeError, InvalidParameter, ServiceUnavailable
 from normalization.instruments import Instrument
 from normalization.orders import Market
 from normalization.venue_failures import Reason, VenueFailure
@@ -298,10 +298,20 @@ class Desk:
                 if row.venue_order_id is None:
                     raise _no_such_order(call, client_order_id)
                 order_id = row.venue_order_id
+            elif instrument is None and call.capabilities.needs_market_to_cancel:
+                instrument = await self._market_of(call, order_id or "")
             # It goes on when its caller has hung up, but not for ever: a stop waits for it.
             async with asyncio.timeout(VENUE_TIMEOUT_S):
                 await session.cancel_order(order_id or "", instrument)
         return Canceled()
+
+    async def _market_of(self, call: Call, order_id: str) -> Instrument:
+        """:raises InvalidParameter: it was not placed through this gateway, so only the caller knows."""
+        account, credential = call.credential.account_id, call.credential.credential_id
+        row = await self._journal.by_venue_order_id(account, credential, order_id)
+        if row is None:
+            raise InvalidParameter("market", f"the market of the order: {call.credential.exchange} needs it to cancel")
+        return call.markets.resolve(row.symbol)
 
     async def cancel_undecided(self, call: Call, instrument: Instrument) -> list[str]:
         if not self._ledger.undecided_of(call.credential.credential_id):

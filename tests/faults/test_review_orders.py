@@ -129,7 +129,7 @@ async def test_a_venue_that_hangs_while_its_markets_are_learnt_does_not_stop_rec
         looking = asyncio.create_task(machine.reconciler.run_once())
         await asked.wait()
         let_pass(11)
-        assert await looking == 1
+        assert await asyncio.wait_for(looking, 5) == 1
     assert (await machine.row("a")).state is OrderState.UNKNOWN
 
 

@@ -424,3 +424,15 @@ async def test_a_time_in_force_that_the_venue_lacks_is_refused_before_anything_i
         leg = {"market": "BTC", "side": "BUY", "size": "0.01", "price": "93000", "timeInForce": "FOK"}
         assert (await gateway.post(shop.body("placeBatchOrder", orders=[leg]), shop.key)).status == 422
     assert venue.sent == []
+
+
+async def test_a_venue_that_cancels_by_market_is_told_the_market_of_our_own_orders(tmp_path: Path) -> None:
+    venue = ScriptedVenue(msgspec.structs.replace(CAPABILITIES, needs_market_to_cancel=True))
+    async with served(tmp_path, {"scripted": venue}) as gateway:
+        account = await gateway.account()
+        shop = Shop(gateway, venue, await gateway.key(account), (await gateway.credential(account)).credential_id)
+        placed = await gateway.post(shop.limit(), shop.key)
+        canceled = await gateway.post(shop.body("cancelOrder", orderId=placed.json["orderId"]), shop.key)
+        assert canceled.status == 200
+        foreign = await gateway.post(shop.body("cancelOrder", orderId="ord_99"), shop.key)
+        assert (foreign.json["code"], foreign.json["details"]["field"]) == ("INVALID_PARAMETER", "market")

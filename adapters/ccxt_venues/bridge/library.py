@@ -1,0 +1,89 @@
+"""ccxt, tamed: imported when a venue needs it, never on the event loop, and never allowed to send by itself."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from Crypto.Hash import keccak
+
+from adapters.ccxt_venues.numbers import exact
+from normalization.errors import UnsupportedOperation
+
+Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Any]]
+"""Method, address, headers and body; what comes back is the decoded document."""
+
+_importing: Final = threading.Lock()
+_guarded: Final[dict[str, Any]] = {}
+
+
+def exchange_class(name: str) -> Any:
+    """ccxt's class of that name, guarded. Importing it takes a second the first time: call it in a thread.
+
+    :raises UnsupportedOperation: the gateway was installed without ccxt.
+    """
+    with _importing:
+        if name not in _guarded:
+            try:
+                library = importlib.import_module("ccxt.async_support")
+            except ImportError as missing:
+                raise UnsupportedOperation(f"{name} needs ccxt, which is not installed here") from missing
+            _hash_in_c()
+            _guarded[name] = _guard(getattr(library, name))
+        return _guarded[name]
+
+
+def _hash_in_c() -> None:
+    """ccxt brings a Keccak in pure Python along: half a millisecond a block, and an EIP-712 signature needs eight."""
+    for module in ("keccak", "ethabi.typed_data", "ethabi.abi"):
+        found = importlib.import_module(f"ccxt.static_dependencies.{module}")
+        setattr(found, "SHA3" if module == "keccak" else "keccak", keccak256)
+
+
+def keccak256(data: bytes) -> bytes:
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def _guard(base: Any) -> Any:
+    """``base`` with our own sending, clock and numbers, and without whatever it would do on its own account."""
+
+    class Guarded(base):  # type: ignore[misc]  # its base is only known at run time
+        def __init__(self, config: Mapping[str, Any], send: Send, now_ms: Callable[[], int]) -> None:
+            super().__init__({**config, "enableRateLimit": False, "aiohttp_trust_env": False})
+            self.number = str
+            self._send = send
+            self._now_ms = now_ms
+            # Nothing is sent but through ``send``; without a session of its own there is nothing to close either.
+            self.own_session = False
+
+        def milliseconds(self) -> int:
+            """Also its nonce: ours never repeats."""
+            return self._now_ms()
+
+        async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+            encoded = body.encode() if isinstance(body, str) else body
+            return await self._send(method, url, dict(headers or {}), encoded)
+
+        async def throttle(self, cost: Any = None) -> None:
+            """Our own budgets keep the pace."""
+
+        async def sign_in(self, params: Any = None) -> None:
+            """Where this means to approve a fee for somebody, nobody asked for it."""
+
+        async def initialize_client(self, params: Any = None) -> bool:
+            """Likewise."""
+            return True
+
+        async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
+            """They are shared, and renewed elsewhere."""
+            return self.markets
+
+        def parse_order_book_bid_ask(
+            self, bidask: Any, priceKey: Any = 0, amountKey: Any = 1, countOrIdKey: Any = 2
+        ) -> list[Decimal]:
+            return [exact(self.safe_string(bidask, priceKey)), exact(self.safe_string(bidask, amountKey))]
+
+    return Guarded

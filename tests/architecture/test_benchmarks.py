@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.rounds import LOADS, Measurement
+from benchmarks.summary import MEANINGS, PATH_BOUND, PATH_TARGET, summarize, verdict
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+PROMISED = {
+    "path_vs_aiohttp_cpu",
+    "read_vs_aiohttp_cpu",
+    "order_vs_aiohttp_cpu",
+    "fastapi_vs_path_cpu",
+}
+MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows"}
+
+
+def rounds(*cpu_us: float) -> list[Measurement]:
+    return [Measurement(cpu_us=value, per_second=1e6 / value, commits=0.5, first_cpu_us=2 * value) for value in cpu_us]
+
+
+def everything() -> dict[str, list[Measurement]]:
+    return {load.name: rounds(100.0, 100.0, 100.0) for load in LOADS}
+
+
+def test_every_figure_has_a_meaning_and_every_meaning_a_figure() -> None:
+    figures = set(summarize(everything())) - {"spread"}
+    assert figures >= PROMISED
+    assert figures | MEMORY == set(MEANINGS)
+
+
+def test_every_figure_is_explained_in_the_document() -> None:
+    document = DOCUMENT.read_text()
+    assert [key for key in MEANINGS if f"`{key}`" not in document] == []
+    assert f"{PATH_BOUND}" in document
+    assert f"{PATH_TARGET}" in document
+
+
+def test_a_ratio_is_the_median_of_its_rounds_and_shows_their_quartiles() -> None:
+    summary = summarize({"aiohttp": rounds(100, 50, 200, 100, 100), "path": rounds(130, 65, 260, 200, 110)})
+    # Each round is compared with itself: that one was slower for both of them changes nothing.
+    assert summary["path_vs_aiohttp_cpu"] == 1.3
+    assert summary["spread"]["path_vs_aiohttp_cpu"] == (1.3, 1.3)
+    assert summary["path_cpu_us"] == 130
+    assert "fastapi_vs_path_cpu" not in summary
+
+
+@pytest.mark.parametrize(("path", "fails"), [(PATH_TARGET, False), (PATH_BOUND, False), (PATH_BOUND + 0.1, True)])
+def test_a_path_over_the_bound_fails_the_run(path: float, fails: bool) -> None:
+    problem = verdict(summarize({"aiohttp": rounds(100), "path": rounds(100 * path)}))
+    assert (problem is not None) == fails
+
+
+def test_a_run_without_the_path_judges_nothing() -> None:
+    assert verdict(summarize({"aiohttp": rounds(100)})) is None
+
+
+def test_the_report_has_a_row_for_every_figure(tmp_path: Path) -> None:
+    summary = summarize(everything())
+    summary["run"] = {"rounds": 3, "seconds": 1.0, "machine": "a machine"}
+    report.write(summary, tmp_path)
+    text = (tmp_path / report.REPORT).read_text()
+    stored = json.loads((tmp_path / report.SUMMARY).read_text())
+    for key in set(summary) - {"spread", "run"}:
+        assert f"| `{key}` |" in text
+        assert stored[key] == summary[key]
