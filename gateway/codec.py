@@ -20,7 +20,7 @@ from gateway.operations.wire import Reply, Request
 from normalization.errors import GatewayError, InvalidJson, InvalidParameter, MissingOperation, UnknownOperation
 
 _NOT_JSON: Final = "The request body is not valid JSON"
-_SPACED_QUOTES: Final = (b': "', b', "', b'{ "', b'[ "')
+_DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
@@ -117,14 +117,14 @@ def _read_members(body: bytes) -> Mapping[str, msgspec.Raw]:
 
 
 def _may_hold_lenient_number(body: bytes) -> bool:
-    """Whether a decimal string may hold more than a number: ``1_000``, ``" 1"``, ``"1 "``, full-width digits, escapes.
-
-    A space before a quote is fine where JSON itself may have it: after a colon, a comma or a bracket.
-    """
-    if not body.isascii() or b"_" in body or b"\\" in body or b'" ' in body:
-        return True
-    spaced = body.count(b' "')
-    return spaced > 0 and spaced != sum(map(body.count, _SPACED_QUOTES))
+    """Whether a decimal string may hold more than a number: 1_000, " 1", "1 ", full-width digits, escapes."""
+    return (
+        not body.isascii()
+        or b"_" in body
+        or b"\\" in body
+        or b'" ' in body
+        or b'0 "' in body.translate(_DIGITS_AS_ZERO)
+    )
 
 
 def _refuse_duplicate_names(body: bytes) -> None:

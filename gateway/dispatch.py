@@ -85,7 +85,7 @@ class Dispatcher:
         if adapter is None:
             raise UnsupportedOperation(f"This gateway runs without {credential.exchange}")
         try:
-            markets = await adapter.markets(Network(credential.network))
+            markets = await adapter.markets(_NETWORKS[credential.network])
             instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
             _require_capability(operation, adapter)
             async with self._sessions.use(credential) as session:
@@ -107,7 +107,7 @@ class Dispatcher:
 
     async def _carry_out(self, operation: Operation, request: CredentialRequest, call: VenueCall) -> Reply:
         started = self._clock.monotonic()
-        accounted = sum(call.timings.parts.values())
+        accounted = call.timings.total
         try:
             if operation.places_orders:
                 # The desk has deadlines of its own: a placement must not be cut short between journal and answer.
@@ -115,7 +115,7 @@ class Dispatcher:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 return await request.perform(call)
         finally:
-            elsewhere = sum(call.timings.parts.values()) - accounted
+            elsewhere = call.timings.total - accounted
             call.timings.add("venue", self._clock.monotonic() - started - elsewhere)
 
 
@@ -135,6 +135,7 @@ def exchange_error(exchange: str, failure: VenueFailure) -> ExchangeError:
     )
 
 
+_NETWORKS: Final = {network.value: network for network in Network}
 _OUTCOMES: Final = {
     VenueRejected: ("rejected", "{exchange} refused"),
     VenueNotReached: ("not_sent", "{exchange} could not be reached"),

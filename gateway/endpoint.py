@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from multidict import istr
 
 from gateway.clock import Clock
@@ -28,6 +29,10 @@ PATH: Final = "/v1"
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_TIMEOUT_S: Final = 10.0
 _JSON_TYPES: Final = ("application/json", "text/json")
+_STATUSES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+# Request ids are no secrets, and need no system call each. Seeded by the system, anew in a forked process.
+_random: Final = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_random.seed)
 _API_KEY: Final = istr("X-API-Key")
 _ALWAYS: Final = "Content-Type: application/json\r\nCache-Control: no-store\r\nServer: venuegate\r\n"
 
@@ -45,7 +50,7 @@ class Endpoint:
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> WrittenAtOnce:
         trace = Trace(new_request_id(), self._clock)
         self._in_flight += 1
         try:
@@ -78,29 +83,26 @@ class Endpoint:
             raise InvalidParameter("query", "no query string: parameters and keys never belong in a URL")
         if self._in_flight > self._max_in_flight:
             raise ServiceUnavailable("The gateway is busy: nothing was sent", retry_after_s=1)
-        return await self._read(request)
-
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        stream = request.content
-        if stream.is_eof():
-            body = stream.read_nowait()
-        else:
-            await _tell_to_continue(request)
-            chunks: list[bytes] = []
-            size = 0
-            try:
-                async with asyncio.timeout(BODY_TIMEOUT_S):
-                    while chunk := await stream.readany():
-                        size += len(chunk)
-                        if size > self._max_body_bytes:
-                            raise self._too_large()
-                        chunks.append(chunk)
-            except TimeoutError:
-                raise InvalidParameter("body", f"the whole body within {BODY_TIMEOUT_S:.0f} seconds") from None
-            body = b"".join(chunks)
+        # Nearly always all of it is there.
+        body = request.content.read_nowait() if request.content.is_eof() else await self._awaited(request)
         if len(body) > self._max_body_bytes:
             raise self._too_large()
         return body
+
+    async def _awaited(self, request: web.BaseRequest) -> bytes:
+        await _tell_to_continue(request)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                while chunk := await request.content.readany():
+                    size += len(chunk)
+                    if size > self._max_body_bytes:
+                        raise self._too_large()
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise InvalidParameter("body", f"the whole body within {BODY_TIMEOUT_S:.0f} seconds") from None
+        return b"".join(chunks)
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(f"The body is over {self._max_body_bytes // 1024} KiB")
@@ -114,7 +116,7 @@ async def _tell_to_continue(request: web.BaseRequest) -> None:
 
 def new_request_id() -> str:
     """A version 4 UUID."""
-    digits = os.urandom(16).hex()
+    digits = f"{_random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
@@ -138,53 +140,47 @@ class HttpDate:
         return self._text
 
 
-class WrittenAtOnce(web.StreamResponse):
+class WrittenAtOnce:
     """A response whose head is plain text, and leaves with the body in one write.
 
-    aiohttp's own fills a dictionary of headers and serializes it, for each response. ``lines`` are the header lines,
-    each with its end; what belongs to the connection or tells the body's length is added to them.
+    It has what aiohttp's server asks of a response. aiohttp's own fills a dictionary of headers and serializes it, for
+    each one. ``lines`` are the header lines, each with its end; what belongs to the connection or tells the body's
+    length is added to them.
     """
 
+    __slots__ = ("_body", "_lines", "keep_alive", "status")
+
     def __init__(self, status: int, lines: str, body: bytes) -> None:
-        super().__init__(status=status)
+        self.status = status
+        self.keep_alive = False
         self._lines = lines
-        self._content = body
-        self._stays_open = False
-        self._writer: AbstractStreamWriter | None = None
+        self._body = body
 
-    @property
-    def keep_alive(self) -> bool:
-        return self._stays_open
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write everything.
 
-    @property
-    def prepared(self) -> bool:
-        return self._writer is not None
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        if self._writer is not None:
-            return self._writer
-        self._stays_open = request.keep_alive
-        version = request.version
+        :raises ConnectionError: the client is gone.
+        """
+        is_1_1 = request.version >= HttpVersion11
+        self.keep_alive = keep_alive = request.keep_alive
         connection = ""
-        if self._stays_open != (version >= HttpVersion11):
-            connection = "Connection: keep-alive\r\n" if self._stays_open else "Connection: close\r\n"
+        if keep_alive != is_1_1:
+            connection = "Connection: keep-alive\r\n" if keep_alive else "Connection: close\r\n"
+        body = self._body
         head = (
-            f"HTTP/{version.major}.{version.minor} {self.status} {self.reason}\r\n"
-            f"{self._lines}{connection}Content-Length: {len(self._content)}\r\n\r\n"
+            f"{'HTTP/1.1' if is_1_1 else 'HTTP/1.0'} {_STATUSES[self.status]}\r\n"
+            f"{self._lines}{connection}Content-Length: {len(body)}\r\n\r\n"
         ).encode("ascii")
-        self._content = head if request.method == hdrs.METH_HEAD else head + self._content
-        self._writer = request.writer
-        return self._writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """:raises ConnectionError: the client is gone."""
-        writer, content = self._writer, self._content
-        if writer is None or not content:
-            return
-        self._content = b""
-        await writer.write(content)
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(head if request.method == hdrs.METH_HEAD else head + body)
         # A client that sends many requests and reads no answers waits here.
-        await writer.drain()
+        if request.protocol.writing_paused:
+            await request.writer.drain()
+
+    async def write_eof(self) -> None:
+        """All of it was written."""
 
 
 def _header_lines(answer: Answer, trace: Trace, seconds: float, date: str) -> str:

@@ -18,23 +18,32 @@ from storage.ports import JournalRow
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BUCKET_NAMES: Final = (*map(str, _LATENCY_BUCKETS), "+Inf")
+_NONE: Final = "none"
+
+
+class _Series:
+    """Answers to one operation with one code: how many took how long, and seconds altogether."""
+
+    __slots__ = ("in_bucket", "seconds")
+
+    def __init__(self) -> None:
+        self.in_bucket = [0] * len(_BUCKET_NAMES)
+        self.seconds = 0.0
 
 
 class RequestCounts(Collector):
     """What every request adds to, as plain numbers of the one thread that serves; told as metrics when asked for.
 
-    The library's own counters take a lock and two lookups for each.
+    The library's own counters take locks and several lookups for each.
     """
 
     def __init__(self) -> None:
-        self._answered: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._in_bucket: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_BUCKET_NAMES))
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._series: defaultdict[tuple[str, str], _Series] = defaultdict(_Series)
 
     def add(self, operation: str, code: str, seconds: float) -> None:
-        self._answered[operation, code] += 1
-        self._in_bucket[operation][bisect_left(_LATENCY_BUCKETS, seconds)] += 1
-        self._seconds[operation] += seconds
+        series = self._series[operation, code]
+        series.in_bucket[bisect_left(_LATENCY_BUCKETS, seconds)] += 1
+        series.seconds += seconds
 
     def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
         requests = CounterMetricFamily(
@@ -42,15 +51,18 @@ class RequestCounts(Collector):
             "Requests answered, by operation and by code (OK or the error's).",
             labels=("operation", "code"),
         )
-        for labels, count in list(self._answered.items()):
-            requests.add_metric(labels, count)
+        by_operation: defaultdict[str, list[_Series]] = defaultdict(list)
+        for (operation, code), series in list(self._series.items()):
+            requests.add_metric((operation or _NONE, code), sum(series.in_bucket))
+            by_operation[operation or _NONE].append(series)
         yield requests
         latency = HistogramMetricFamily(
             "venuegate_request_seconds", "From a request's first byte to its answer.", labels=("operation",)
         )
-        for operation, in_bucket in list(self._in_bucket.items()):
+        for operation, several in by_operation.items():
+            in_bucket = map(sum, zip(*(series.in_bucket for series in several), strict=True))
             buckets = list(zip(_BUCKET_NAMES, accumulate(in_bucket), strict=True))
-            latency.add_metric((operation,), buckets, self._seconds[operation])
+            latency.add_metric((operation,), buckets, sum(series.seconds for series in several))
         yield latency
 
 
@@ -59,8 +71,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = RequestCounts()
-        self.registry.register(self._requests)
+        requests = RequestCounts()
+        self.registry.register(requests)
+        self.request = requests.add
+        """``request(operation, code, seconds)`` counts an answer; ``operation`` is empty where it was never known."""
         self.orders = Counter(
             "venuegate_orders_total",
             "Orders by venue and the state they came to.",
@@ -77,10 +91,6 @@ class Metrics:
         self.journal_commits = Gauge(
             "venuegate_database_commits", "Commits of the database since start.", registry=self.registry
         )
-
-    def request(self, operation: str, code: str, seconds: float) -> None:
-        """Count one answered request; ``operation`` is empty where it was never known."""
-        self._requests.add(operation or "none", code, seconds)
 
     def order(self, row: JournalRow) -> None:
         self.orders.labels(row.exchange, row.state).inc()

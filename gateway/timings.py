@@ -8,23 +8,28 @@ from gateway.clock import Clock
 
 
 class Timings:
-    """Seconds per part, in the order in which the parts were first met."""
+    """Seconds per part, in the order in which the parts were first met; ``total`` is their sum."""
 
-    __slots__ = ("_clock", "parts")
+    __slots__ = ("_clock", "parts", "total")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.parts: dict[str, float] = {}
+        self.total = 0.0
 
     def add(self, part: str, seconds: float) -> None:
         self.parts[part] = self.parts.get(part, 0.0) + seconds
+        self.total += seconds
 
     def measure(self, part: str) -> Measured:
         """``with timings.measure("auth"):`` adds what the block took, however it ended."""
         return Measured(self, self._clock, part)
 
     def header(self) -> str:
-        return ", ".join([f"{part};dur={seconds * 1000:.2f}" for part, seconds in self.parts.items()])
+        """Never empty: a request that was refused before its first part shows a total of nothing."""
+        return (
+            ", ".join([f"{part};dur={seconds * 1000:.2f}" for part, seconds in self.parts.items()]) or "total;dur=0.00"
+        )
 
 
 class Measured:

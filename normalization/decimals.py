@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation, localcontext
 from typing import Final
 
 from normalization.errors import InvalidParameter
@@ -16,6 +16,8 @@ MAX_DIGITS: Final = 30
 MAX_MAGNITUDE: Final = 18
 
 _WIDE_PRECISION: Final = 120
+# Made once: to enter a localcontext costs several times the arithmetic in it.
+_WIDE: Final = Context(prec=_WIDE_PRECISION)
 
 
 def plain(value: Decimal) -> str:
@@ -35,6 +37,10 @@ def is_sane(value: Decimal) -> bool:
     """Whether ``value`` is finite and of a size that money can have (NaN, 1e400 and 5,000-digit numbers are not)."""
     if not value.is_finite():
         return False
+    # Nearly every number is short when written out, and that is known at a fraction of what its digits cost.
+    text = str(value)
+    if len(text) <= MAX_MAGNITUDE and "E" not in text:
+        return True
     _, digits, exponent = value.as_tuple()
     return len(digits) <= MAX_DIGITS and -MAX_MAGNITUDE <= int(exponent) and value.adjusted() <= MAX_MAGNITUDE
 
@@ -67,14 +73,12 @@ def padded(value: Decimal, exponent: Decimal) -> Decimal:
 
     ``Decimal.quantize`` alone raises for numbers of more than 28 digits.
     """
-    with localcontext(prec=_WIDE_PRECISION):
-        return value.quantize(exponent)
+    return _WIDE.quantize(value, exponent)
 
 
 def product(left: Decimal, right: Decimal) -> Decimal:
     """``left`` times ``right``, exactly: the operator rounds to 28 digits."""
-    with localcontext(prec=_WIDE_PRECISION):
-        return left * right
+    return _WIDE.multiply(left, right)
 
 
 def least_multiple(total: Decimal, price: Decimal, step: Decimal) -> Decimal:
@@ -93,5 +97,4 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
 
 
 def _to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
-    with localcontext(prec=_WIDE_PRECISION):
-        return (value / step).to_integral_value(rounding=rounding) * step
+    return _WIDE.multiply(_WIDE.divide(value, step).to_integral_value(rounding=rounding), step)

@@ -172,6 +172,9 @@ class Desk:
         :raises ServiceUnavailable: the doubt stays.
         """
         account, credential = call.credential.account_id, call.credential.credential_id
+        if all(leg.intent.reduce_only for leg in legs):
+            # Whatever is in doubt, a trader can get out.
+            return
         if self._ledger.undecided_of(credential) < UNDECIDED_BRAKE or not await self._in_doubt(credential):
             return
         for leg in legs:

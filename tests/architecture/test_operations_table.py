@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from adapters.base import Capability, VenueSession
+from gateway.openapi import error_classes
 from gateway.operations import account, batches, management, market_data, placement
 from gateway.operations.table import OPERATIONS, Group, Operation
 from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
@@ -146,3 +147,15 @@ def test_an_operation_row_is_frozen() -> None:
     row: Operation = next(iter(OPERATIONS.values()))
     with pytest.raises(AttributeError):
         row.name = "other"  # type: ignore[misc]
+
+
+def test_the_readme_lists_every_operation_with_its_sentence_and_nothing_else() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = re.findall(r"^\| `([a-z]+[A-Z]\w+)` \| (Free|Builder) \| .* \| (.+) \|$", readme, re.MULTILINE)
+    assert {name: sentence for name, _, sentence in listed} == {o.name: o.description for o in OPERATIONS.values()}
+
+
+def test_the_readme_lists_every_error_code_with_its_status() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = dict(re.findall(r"^\| `([A-Z_]+)` \| (\d{3}) \|", readme, re.MULTILINE))
+    assert listed == {error.code: str(error.status) for error in error_classes()}

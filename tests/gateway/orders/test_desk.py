@@ -316,3 +316,13 @@ class StallingJournal(MemoryJournal):
         earlier = await super().insert(rows)
         self._clock.advance(self._seconds)
         return earlier
+
+
+async def test_with_orders_in_doubt_a_position_can_still_be_reduced() -> None:
+    machine = Machine()
+    machine.venue.hidden = True
+    machine.venue.script.extend([accept_then(TimeoutError())] * 3)
+    for name in "abc":
+        assert (await machine.place(name)).is_unknown
+    placed = await machine.place("out", execution=Market(), side=Side.SELL, reduce_only=True)
+    assert placed.state is OrderState.FILLED

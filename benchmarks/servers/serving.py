@@ -1,0 +1,17 @@
+"""What a running server is to the process around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from benchmarks.wire import Caller
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """``commits`` counts the database commits since start; 0 where there is no database on the path."""
+
+    port: int
+    callers: list[Caller]
+    commits: Callable[[], int] = lambda: 0

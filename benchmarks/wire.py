@@ -1,0 +1,96 @@
+"""What the benchmark and the servers it starts say to each other, and the requests that are sent to them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+FAR_BELOW_THE_MARKET: Final = "20000"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """An account with a key and a credential, as a client knows them."""
+
+    key: str
+    credential_id: str
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's first line: it listens on ``port``."""
+
+    port: int
+    callers: list[Caller]
+
+
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start."""
+
+    cpu_s: float
+    rss_bytes: int
+    commits: int
+
+
+Requests = Callable[[Sequence[Caller]], Iterator[bytes]]
+
+
+def post(caller: Caller, body: dict[str, Any]) -> bytes:
+    """The bytes of one ``POST /v1``, with the headers that an ordinary client sends."""
+    content = json.dumps(body).encode()
+    head = (
+        "POST /v1 HTTP/1.1\r\n"
+        "Host: 127.0.0.1\r\n"
+        "Accept: */*\r\n"
+        "Accept-Encoding: gzip, deflate\r\n"
+        "User-Agent: benchmark/1.0\r\n"
+        "Connection: keep-alive\r\n"
+        f"X-API-Key: {caller.key}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def limit_order(caller: Caller, client_order_id: str) -> bytes:
+    """A post-only order that rests far from the market."""
+    return post(
+        caller,
+        {
+            "operation": "placeLimitOrder",
+            "credentialId": caller.credential_id,
+            "market": "BTC-USD-PERP",
+            "side": "BUY",
+            "size": "0.01",
+            "price": FAR_BELOW_THE_MARKET,
+            "postOnly": True,
+            "clientOrderId": client_order_id,
+        },
+    )
+
+
+def mark_price(caller: Caller) -> bytes:
+    body = {"operation": "getMarkPrice", "credentialId": caller.credential_id, "market": "BTC-USD-PERP"}
+    return post(caller, body)
+
+
+def same_orders(callers: Sequence[Caller]) -> Iterator[bytes]:
+    """One order per caller, over and over: for servers that keep none."""
+    return itertools.cycle([limit_order(caller, "benchmark-order-1") for caller in callers])
+
+
+def reads(callers: Sequence[Caller]) -> Iterator[bytes]:
+    return itertools.cycle([mark_price(caller) for caller in callers])
+
+
+class NewOrders:
+    """Orders whose ids never come again, however many loads ask for some."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+
+    def __call__(self, callers: Sequence[Caller]) -> Iterator[bytes]:
+        for caller in itertools.cycle(callers):
+            yield limit_order(caller, f"benchmark-{next(self._numbers):09d}")
