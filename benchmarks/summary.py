@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.rounds import Measurement
 
 PATH_BOUND: Final = 3.2
-"""``path_vs_aiohttp_cpu`` above this fails the run: what it is today, with room for busy machines. The target is 1.3."""
+"""``path_vs_aiohttp_cpu`` above this fails the run: what it is today and room for busy machines. The target is 1.3."""
 PATH_TARGET: Final = 1.3
 
 
