@@ -15,6 +15,7 @@ COPY sandbox sandbox
 COPY storage storage
 COPY adapters adapters
 COPY gateway gateway
+COPY mcp_server mcp_server
 RUN /opt/venuegate/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && /opt/venuegate/bin/pip uninstall --yes setuptools pip
 

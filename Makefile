@@ -1,7 +1,7 @@
 # Everything a clean machine needs is Python 3.11 or newer and make. `make run` and `make test` do the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := gateway adapters normalization storage sandbox tests benchmarks
+PACKAGES := gateway mcp_server adapters normalization storage sandbox tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev run test check fix bench bench-short lock clean

@@ -37,6 +37,7 @@ from gateway.pipeline import Pipeline
 from gateway.settings import Settings
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
+from mcp_server.assembly import assembled
 from storage.sql import Stores, open_sqlite
 
 DRAIN_S: Final = 15.0
@@ -99,18 +100,16 @@ class Gateway:
             clock=clock,
             owner=owner,
         )
+        dispatcher = Dispatcher(
+            directory=stores.directory,
+            credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
+            adapters=adapters,
+            sessions=self.sessions,
+            orders=self.desk,
+            clock=clock,
+        )
         self.pipeline = Pipeline(
-            authenticator=self.authenticator,
-            limiter=self.limiter,
-            codec=Codec(OPERATIONS),
-            dispatcher=Dispatcher(
-                directory=stores.directory,
-                credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
-                adapters=adapters,
-                sessions=self.sessions,
-                orders=self.desk,
-                clock=clock,
-            ),
+            authenticator=self.authenticator, limiter=self.limiter, codec=Codec(OPERATIONS), dispatcher=dispatcher
         )
         self.endpoint = Endpoint(
             self.pipeline,
@@ -118,6 +117,14 @@ class Gateway:
             clock=clock,
             max_in_flight=settings.max_in_flight,
             max_body_bytes=settings.max_body_bytes,
+        )
+        self.mcp = assembled(
+            settings,
+            authenticator=self.authenticator,
+            limiter=self.limiter,
+            dispatcher=dispatcher,
+            metrics=self.metrics,
+            clock=clock,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
 
@@ -131,6 +138,7 @@ class Gateway:
             yield sites
         finally:
             await sites.stop_listening()
+            self.mcp.close()
             if not await self.supervisor.drain(DRAIN_S):
                 _log.warning("orders were still under way: they are reconciled at the next start")
             for task in tasks:

@@ -1,4 +1,4 @@
-"""The listeners: ``POST /v1`` past the router, everything else through it, metrics on a port of their own."""
+"""The listeners: ``/v1`` and ``/mcp`` past the router, everything else through it, metrics on a port of their own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_S: Final = 60.0
 _V1_PATHS: Final = frozenset({PATH, PATH + "/"})
+_MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
 
 
 class Sites:
@@ -70,19 +71,19 @@ async def make_site(gateway: Gateway) -> Sites:
 
 
 def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
-    """Hand ``/v1`` to the endpoint before aiohttp's router, middlewares and signals, which it needs none of."""
+    """Hand ``/v1`` and ``/mcp`` on before aiohttp's router, middlewares and signals: they need none of them."""
     server = runner.server
     if server is None:
         raise RuntimeError("the runner is not set up")
-    route, endpoint = server.request_handler, gateway.endpoint
+    route, endpoint, mcp = server.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         # Almost every request is for exactly /v1; an address of another form is taken apart first.
         is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
-        if not is_v1:
+        if not is_v1 and request.path not in _MCP_PATHS:
             return route(request)
-        # Its answers have what aiohttp asks of a response, and are none for speed.
-        return cast("Awaitable[web.StreamResponse]", endpoint(request))
+        # Their answers have what aiohttp asks of a response, and are none for speed.
+        return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
     server.request_handler = handle
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import accounts, credentials, database, doctor, keys, master_key, orders, sandbox, serve, usage
+from gateway.cli import accounts, credentials, database, doctor, keys, master_key, mcp, orders, sandbox, serve, usage
 from gateway.cli.failures import told
 
 EXAMPLES = """\b
@@ -90,6 +90,7 @@ usage.add_to(app)
 app.add_typer(master_key.app, name="master-key")
 app.add_typer(database.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(mcp.app, name="mcp")
 doctor.add_to(app)
 
 

@@ -1,0 +1,46 @@
+"""The handler, put together of what a gateway already has."""
+
+from __future__ import annotations
+
+from gateway.auth import Authenticator
+from gateway.clock import Clock
+from gateway.codec import Codec
+from gateway.dispatch import Dispatcher
+from gateway.limits import Limiter
+from gateway.metrics import Metrics
+from gateway.operations.table import OPERATIONS
+from gateway.pipeline import Pipeline
+from gateway.settings import Settings
+from mcp_server.callers import Callers
+from mcp_server.calls import ToolCalls
+from mcp_server.catalog import Catalog, served
+from mcp_server.guard import Guard
+from mcp_server.methods import Methods
+from mcp_server.server import McpServer
+from mcp_server.sessions import Sessions
+
+
+def assembled(
+    settings: Settings,
+    *,
+    authenticator: Authenticator,
+    limiter: Limiter,
+    dispatcher: Dispatcher,
+    metrics: Metrics,
+    clock: Clock,
+) -> McpServer:
+    """Calls go through a pipeline of the same parts as ``POST /v1``, with the tiers that MCP asks for."""
+    operations = served(OPERATIONS)
+    catalog = Catalog(operations)
+    sessions = Sessions(clock)
+    pipeline = Pipeline(authenticator=authenticator, limiter=limiter, codec=Codec(operations), dispatcher=dispatcher)
+    return McpServer(
+        guard=Guard(settings.host, settings.public_url),
+        callers=Callers(authenticator, sessions),
+        sessions=sessions,
+        methods=Methods(catalog),
+        calls=ToolCalls(pipeline, catalog, metrics, clock),
+        clock=clock,
+        max_in_flight=settings.max_in_flight,
+        max_body_bytes=settings.max_body_bytes,
+    )
