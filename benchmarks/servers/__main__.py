@@ -22,10 +22,15 @@ from benchmarks.usage import resident_bytes
 from benchmarks.wire import Accounts, Ready
 
 MODULES: Final = {
-    "aiohttp": "aiohttp_route",
-    "path": "gateway_path",
-    "order": "gateway_order",
-    "fastapi": "fastapi_memory",
+    "aiohttp": "aiohttp_route:serving",
+    "path": "gateway_path:serving",
+    "order": "gateway_order:serving",
+    "fastapi": "fastapi_memory:serving",
+    "hyperliquid": "venue_gateway:hyperliquid",
+    "hyperliquid_ccxt": "venue_ccxt:hyperliquid",
+    "paradex": "venue_gateway:paradex",
+    "paradex_watched": "venue_gateway:paradex_watched",
+    "paradex_ccxt": "venue_ccxt:paradex",
 }
 
 Serve = Callable[[Path, int], AbstractAsyncContextManager[Serving]]
@@ -33,7 +38,8 @@ Serve = Callable[[Path, int], AbstractAsyncContextManager[Serving]]
 
 def server_called(name: str) -> Serve:
     """Imported only now: a server must not pay for the libraries of the others."""
-    serving: Serve = importlib.import_module(f"benchmarks.servers.{MODULES[name]}").serving
+    module, _, attribute = MODULES[name].partition(":")
+    serving: Serve = getattr(importlib.import_module(f"benchmarks.servers.{module}"), attribute)
     return serving
 
 
@@ -44,7 +50,14 @@ async def serve(name: str, directory: Path, callers: int) -> None:
     async with server_called(name)(directory, callers) as serving:
         _say(Ready(port=serving.port, callers=serving.callers))
         while await reader.readline():
-            _say(Accounts(cpu_s=time.process_time(), rss_bytes=resident_bytes(os.getpid()), commits=serving.commits()))
+            _say(
+                Accounts(
+                    cpu_s=time.process_time(),
+                    rss_bytes=resident_bytes(os.getpid()),
+                    commits=serving.commits(),
+                    gaps=serving.gaps(),
+                )
+            )
 
 
 def _say(message: Ready | Accounts) -> None:
