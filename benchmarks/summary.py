@@ -91,6 +91,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     **{f"{name}_per_second": f"requests per second on one core: {what}" for name, what in _WHAT.items()},
     "path_first_cpu_us": "the same where key and credential may have to be looked up in the database",
     **{f"{name}_commits": f"database commits per order: {_WHAT[name]}" for name in _COMMITTING},
+    **{
+        f"order_own_{label}_ms": f"the gateway's own part of a journaled paper order at half load, {label}"
+        for label in ("p50", "p99", "p999")
+    },
+    "order_own_at_per_second": "how many orders a second that was",
     "max_loop_gap_ms": "how late a 1 ms ticker of the gateway was at worst while ten-leg Paradex batches ran",
     "max_loop_busy_ms": "most CPU that the event loop's thread used between two such ticks",
     "rss_after_start_mib": "resident memory of serve --demo once it answers, MiB",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.latency import Latency
 from benchmarks.rounds import LOADS, Measurement
 from benchmarks.summary import BOUNDS, MEANINGS, summarize, verdict
 
@@ -16,6 +17,7 @@ PROMISED = {
     "order_vs_aiohttp_cpu",
     "fastapi_vs_path_cpu",
 }
+LATENCY = set(Latency(per_second=500.0, own_ms=[1.0, 2.0]).summary("order"))
 MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows"}
 
 
@@ -30,7 +32,7 @@ def everything() -> dict[str, list[Measurement]]:
 def test_every_figure_has_a_meaning_and_every_meaning_a_figure() -> None:
     figures = set(summarize(everything())) - {"spread"}
     assert figures >= PROMISED
-    assert figures | MEMORY == set(MEANINGS)
+    assert figures | MEMORY | LATENCY == set(MEANINGS)
 
 
 def test_every_figure_is_explained_in_the_document() -> None:
@@ -60,6 +62,11 @@ def test_a_ratio_over_its_bound_fails_the_run_and_is_named(key: str) -> None:
 
 def test_a_run_that_measured_no_ratio_judges_nothing() -> None:
     assert verdict(summarize({"aiohttp": rounds(100)})) is None
+
+
+def test_a_percentile_is_an_order_that_was_measured() -> None:
+    latency = Latency(per_second=500.0, own_ms=[float(number) for number in range(1, 1001)])
+    assert [latency.at(share) for share in (0.0, 0.5, 0.99, 0.999, 1.0)] == [1, 501, 991, 1000, 1000]
 
 
 def test_the_report_has_a_row_for_every_figure(tmp_path: Path) -> None:
