@@ -21,7 +21,6 @@ from benchmarks.rounds import LOADS, Loading, Plan, WrongAnswer, measure
 from benchmarks.server import Cores, ServerFailed, started
 from benchmarks.summary import summarize, verdict
 
-OUT: Final = Path(__file__).resolve().parent / "out"
 LONG: Final = Plan(rounds=15, seconds=2.0, warm_up_s=2.0, callers=400)
 SHORT: Final = Plan(rounds=5, seconds=0.5, warm_up_s=0.3, callers=150)
 # In the database, and used of them: more than a gateway remembers.
@@ -101,7 +100,7 @@ def main() -> None:
     except (LoadFailed, ServerFailed, WrongAnswer) as failure:
         errors.print(f"The benchmark failed: {failure}", style="red", markup=False)
         sys.exit(2)
-    report.write(summary, OUT)
+    report.write(summary, report.OUT)
     report.show(summary, Console())
     problem = verdict(summary)
     if problem is not None:
