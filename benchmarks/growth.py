@@ -120,7 +120,7 @@ async def by_orders(directory: Path, cores: Cores, steps: Sequence[int], tell: C
 def _add_orders(database: Path, before: int, after: int) -> None:
     """Past the gateway, as it runs; in parts, told apart by their time, so that it can write in between."""
     with closing(sqlite3.connect(database, timeout=60)) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(journal)")]
+        columns = [str(row[1]) for row in connection.execute("PRAGMA table_info(journal)")]
         values = [_OWN.get(column, column) for column in columns]
         statement = _ADD_ORDERS.format(columns=", ".join(columns), values=", ".join(values))
         for made_at in range(before, after, _PART):
