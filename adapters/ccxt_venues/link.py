@@ -33,6 +33,8 @@ BEFORE_SENDING_S: Final = 2.0
 _HOLD_S: Final = 2
 
 _PRIORITIES: Final = {Action.CANCEL: Priority.CANCEL, Action.PLACE: Priority.PLACE, Action.SET: Priority.PLACE}
+_PUBLIC_HEADERS: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+_SHORTEST_SECRET: Final = 8
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError, TypeError, RecursionError)
 
 
@@ -124,9 +126,9 @@ def judge_status(action: Action, reply: Reply) -> VenueFailure | None:
 
 
 def _repeats_a_secret(request: Request, reply: Reply) -> bool:
-    """Whether the bearer token stands in the reply, whose text may be shown."""
-    _, _, token = request.headers.get("Authorization", "").partition(" ")
-    return len(token) > 0 and token.encode() in reply.body
+    """Whether a token, key or cookie that went out with the request stands in the reply, whose text may be shown."""
+    sent = [value.rpartition(" ")[2] for name, value in request.headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    return any(value.encode() in reply.body for value in sent if len(value) >= _SHORTEST_SECRET)
 
 
 def retry_after_s(reply: Reply) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from Crypto.Hash import keccak
 
+from adapters.ccxt_venues.bridge.quirks import Quirks, Requirement
 from adapters.ccxt_venues.numbers import exact
 from normalization.errors import UnsupportedOperation
 
@@ -20,11 +22,12 @@ _importing: Final = threading.Lock()
 _guarded: Final[dict[str, Any]] = {}
 
 
-def exchange_class(name: str) -> Any:
-    """ccxt's class of that name, guarded. Importing it takes a second the first time: call it in a thread.
+def exchange_class(quirks: Quirks) -> Any:
+    """ccxt's class for the venue, guarded. Importing it takes a second the first time: call it in a thread.
 
     :raises UnsupportedOperation: the gateway was installed without ccxt.
     """
+    name = quirks.ccxt_id
     with _importing:
         if name not in _guarded:
             try:
@@ -32,8 +35,23 @@ def exchange_class(name: str) -> Any:
             except ImportError as missing:
                 raise UnsupportedOperation(f"{name} needs ccxt, which is not installed here") from missing
             _hash_in_c()
-            _guarded[name] = _guard(getattr(library, name))
+            _guarded[name] = quirks.tame(_guard(getattr(library, name)))
         return _guarded[name]
+
+
+def require(exchange: str, needs: Requirement | None) -> None:
+    """:raises UnsupportedOperation: what signing for that venue takes is not installed; it says how to install it."""
+    if needs is None:
+        return
+    try:
+        found = importlib.util.find_spec(needs.module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise UnsupportedOperation(
+            f"{exchange} needs more than the gateway installs by default: {needs.install}",
+            details={"exchange": exchange, "install": needs.install},
+        )
 
 
 def _hash_in_c() -> None:
@@ -63,6 +81,12 @@ def _guard(base: Any) -> Any:
             """Also its nonce: ours never repeats."""
             return self._now_ms()
 
+        def seconds(self) -> int:
+            return self._now_ms() // 1000
+
+        def microseconds(self) -> int:
+            return self._now_ms() * 1000
+
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
             encoded = body.encode() if isinstance(body, str) else body
             return await self._send(method, url, dict(headers or {}), encoded)
@@ -80,6 +104,9 @@ def _guard(base: Any) -> Any:
         async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
             """They are shared, and renewed elsewhere."""
             return self.markets
+
+        async def load_markets_and_sign_in(self) -> None:
+            """Neither is for ccxt to do."""
 
         def parse_order_book_bid_ask(
             self, bidask: Any, priceKey: Any = 0, amountKey: Any = 1, countOrIdKey: Any = 2
