@@ -34,7 +34,7 @@ _HOLD_S: Final = 2
 
 _PRIORITIES: Final = {Action.CANCEL: Priority.CANCEL, Action.PLACE: Priority.PLACE, Action.SET: Priority.PLACE}
 _PUBLIC_HEADERS: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
-_SHORTEST_SECRET: Final = 8
+_SHORTEST_SECRET: Final = 6
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError, TypeError, RecursionError)
 
 
