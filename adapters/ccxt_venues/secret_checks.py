@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from solders.pubkey import Pubkey
+
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+_ORDERLY_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
+_BASE64_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -34,3 +39,35 @@ def starknet_key(value: str) -> str | None:
     if not _FELT.fullmatch(value):
         return "expected a Starknet private key: 0x and hex digits"
     return None if 0 < int(value, 16) < STARK_ORDER else "not a valid Starknet private key"
+
+
+def orderly_account(value: str) -> str | None:
+    return None if _ORDERLY_ACCOUNT.fullmatch(value) else "expected 0x and 64 hex digits"
+
+
+def ed25519_secret(value: str) -> str | None:
+    """32 bytes in base58, which is also how Solana spells an address."""
+    try:
+        Pubkey.from_string(value.removeprefix("ed25519:"))
+    except ValueError:
+        return "expected an ed25519 secret key: ed25519: and 43 or 44 letters and digits"
+    return None
+
+
+def whole_number(value: str) -> str | None:
+    return None if _WHOLE_NUMBER.fullmatch(value) else "expected a whole number"
+
+
+def hibachi_api_key(value: str) -> str | None:
+    return None if _BASE64_KEY.fullmatch(value) else "expected an API key: 44 characters that end in ="
+
+
+def hibachi_key(value: str) -> str | None:
+    """Of a wallet's account an ECDSA key, of one made by e-mail an HMAC secret."""
+    if _BASE64_KEY.fullmatch(value):
+        return None
+    return "expected 0x and 64 hex digits, or 44 characters that end in =" if ethereum_key(value) else None
+
+
+def nado_subaccount(value: str) -> str | None:
+    return None if value.isascii() and 0 < len(value) <= 12 else "expected a name of at most 12 ASCII characters"
