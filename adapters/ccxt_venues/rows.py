@@ -7,8 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.ccxt_venues.aster import ASTER
+from adapters.ccxt_venues.extended import EXTENDED
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in (HYPERLIQUID, PARADEX, ASTER)})
+_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED)
+
+ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

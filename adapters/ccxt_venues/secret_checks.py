@@ -8,6 +8,8 @@ from typing import Final
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_API_KEY: Final = re.compile(r"[!-~]{8,256}")
+_DECIMAL_ID: Final = re.compile(r"[0-9]{1,20}")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 STARK_PRIME: Final = 2**251 + 17 * 2**192 + 1
@@ -34,3 +36,11 @@ def starknet_key(value: str) -> str | None:
     if not _FELT.fullmatch(value):
         return "expected a Starknet private key: 0x and hex digits"
     return None if 0 < int(value, 16) < STARK_ORDER else "not a valid Starknet private key"
+
+
+def api_key(value: str) -> str | None:
+    return None if _API_KEY.fullmatch(value) else "expected an API key: letters, digits and signs without a space"
+
+
+def decimal_id(value: str) -> str | None:
+    return None if _DECIMAL_ID.fullmatch(value) else "expected a number"

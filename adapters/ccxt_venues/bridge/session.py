@@ -136,7 +136,7 @@ class BridgedSession:
         kind, price, params = await self._terms(submission)
         intent = submission.intent
         params |= {"clientOrderId": self._quirks.client_id(submission.client_id)}
-        params |= self._quirks.expiry(submission.valid_until_ms - self._now_ms())
+        params |= self._quirks.expiry(submission, self._now_ms())
         if intent.reduce_only:
             params |= self._quirks.reduce_only
         asked = self._exchange.create_order(
