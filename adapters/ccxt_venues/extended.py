@@ -18,7 +18,7 @@ from adapters.base import (
     TriggerSource,
 )
 from adapters.ccxt_venues.bridge import unified
-from adapters.ccxt_venues.bridge.quirks import ALL_TIMES_IN_FORCE, Document, MarkSource, Quirks, fires_on_the_way_up
+from adapters.ccxt_venues.bridge.quirks import Document, MarkSource, Quirks, fires_on_the_way_up
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
 from adapters.ccxt_venues.numbers import exact, positive

@@ -9,9 +9,10 @@ from typing import Final
 from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.extended import EXTENDED
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
+from adapters.ccxt_venues.pacifica import PACIFICA
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED)
+_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA)
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

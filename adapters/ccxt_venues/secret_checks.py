@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
@@ -44,3 +47,19 @@ def api_key(value: str) -> str | None:
 
 def decimal_id(value: str) -> str | None:
     return None if _DECIMAL_ID.fullmatch(value) else "expected a number"
+
+
+def solana_address(value: str) -> str | None:
+    try:
+        Pubkey.from_string(value)
+    except ValueError:
+        return "expected a Solana address: base58 of 32 bytes"
+    return None
+
+
+def solana_key(value: str) -> str | None:
+    try:
+        Keypair.from_base58_string(value)
+    except ValueError:
+        return "expected a Solana private key: base58 of 64 bytes"
+    return None

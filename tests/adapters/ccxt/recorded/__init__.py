@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
+from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "extended": ExtendedWire,
+    "pacifica": PacificaWire,
 }
 """By exchange. A wire is made anew for every test."""
