@@ -85,6 +85,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``triggers_expire``: that holds for trigger orders too.
     ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
     ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
+    ``judges_later``: an order is acknowledged before it is judged; that it was refused is told by a lookup.
     ``native_batch_size`` is 1 where a batch is sent leg by leg. ``times_in_force`` are those of limit orders.
     ``client_id`` is how the venue spells a client order id, ``least_privilege`` the weakest key that can trade there.
     """
@@ -98,6 +99,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     triggers_expire: bool = True
     lookup_includes_finished: bool
     visibility_lag_ms: int = 30_000
+    judges_later: bool = False
     trigger_source: TriggerSource = TriggerSource.MARK
     needs_market_to_cancel: bool = False
     client_id: str = ""

@@ -26,7 +26,6 @@ CAPABILITIES: Final = Capabilities(
     request_expiry=False,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
-    needs_market_to_cancel=True,
     client_id="32 hex digits",
     dedupe=Dedupe.OPEN_ORDERS,
     least_privilege="an API wallet: trades, cannot withdraw",

@@ -29,7 +29,7 @@ from adapters.ccxt_venues.checks import refused
 from adapters.ccxt_venues.hyperliquid.signing import Signer
 from adapters.ccxt_venues.numbers import exact, optional, positive
 from adapters.ccxt_venues.refusals import Action
-from adapters.ccxt_venues.secret_checks import ethereum_address, ethereum_key, whole_number
+from adapters.ccxt_venues.secret_checks import decimal_id, ethereum_address, ethereum_key
 from normalization.accounts import Balance, Fill, Position
 from normalization.decimals import BPS, ZERO, ceil_to, product, trimmed
 from normalization.instruments import Instrument
@@ -64,7 +64,6 @@ CAPABILITIES: Final = Capabilities(
     triggers_expire=False,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
-    needs_market_to_cancel=True,
     client_id="32 hex digits, as the order's label",
     leverage_scope=LeverageScope.NONE,
     least_privilege="a session key whose only protocol scope is to trade: cannot withdraw",
@@ -159,7 +158,7 @@ class DeriveSession(RawSession):
         if order is None:
             # One that has not fired is only in its own list.
             waiting = await self._orders_in(self._exchange.privatePostGetTriggerOrders(self._mine()))
-            order = next((order for order in waiting if order.order_id == order_id), None)
+            order = raw.numbered(waiting, order_id)
         if order is None:
             raise VenueRejected(Reason.ORDER_NOT_FOUND, "the venue has no such order")
         return order
@@ -192,10 +191,11 @@ class DeriveSession(RawSession):
 
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:
         known = self._known(order_id, instrument)
-        await self._first_that_has_it(
-            self._exchange.privatePostCancel(
-                self._mine(order_id=known, instrument_name=self._venue_symbol(instrument))
-            ),
+        theirs = self._venue_symbol(instrument)
+        await self._first_found(
+            Action.CANCEL,
+            done,
+            lambda: self._exchange.privatePostCancel(self._mine(order_id=known, instrument_name=theirs)),
             lambda: self._exchange.privatePostCancelTriggerOrder(self._mine(order_id=known)),
         )
 
@@ -430,7 +430,7 @@ DERIVE: Final = bridged(
             check=ethereum_address,
         ),
         CredentialField(
-            name="subaccount_id", description="Number of the subaccount that trades", secret=False, check=whole_number
+            name="subaccount_id", description="Number of the subaccount that trades", secret=False, check=decimal_id
         ),
         CredentialField(
             name="private_key",

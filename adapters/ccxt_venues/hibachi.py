@@ -28,7 +28,7 @@ from adapters.ccxt_venues.bridge.session import TIMEFRAMES, done
 from adapters.ccxt_venues.checks import check, refused
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded
 from adapters.ccxt_venues.refusals import Action
-from adapters.ccxt_venues.secret_checks import hibachi_api_key, hibachi_key, whole_number
+from adapters.ccxt_venues.secret_checks import decimal_id, hibachi_api_key, hibachi_key
 from normalization.accounts import Balance, Fill, Position
 from normalization.decimals import BPS, trimmed
 from normalization.instruments import Instrument
@@ -59,7 +59,6 @@ CAPABILITIES: Final = Capabilities(
         Capability.CANDLES: "volume is the venue's volume in quote units divided by the close",
         Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
-    times_in_force=frozenset({TimeInForce.GTC, TimeInForce.IOC}),
     request_expiry=True,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
@@ -373,7 +372,7 @@ HIBACHI: Final = bridged(
             name="account_id",
             description="The number shown as ID below the API key's name",
             secret=False,
-            check=whole_number,
+            check=decimal_id,
         ),
         CredentialField(
             name="api_key", description="API key with the permission Trading and no other", check=hibachi_api_key

@@ -55,7 +55,6 @@ CAPABILITIES: Final = Capabilities(
     visibility_lag_ms=360_000,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
-    needs_market_to_cancel=True,
     client_id="32 hex digits",
     dedupe=Dedupe.OPEN_ORDERS,
     leverage_scope=LeverageScope.MARKET,
@@ -182,8 +181,10 @@ class OrderlySession(RawSession):
 
     async def cancel_by_client_id(self, client_id: str, instrument: Instrument) -> None:
         wanted = {"client_order_id": client_id, "symbol": self._venue_symbol(instrument)}
-        await self._first_that_has_it(
-            self._exchange.v1PrivateDeleteClientOrder(wanted),
+        await self._first_found(
+            Action.CANCEL,
+            done,
+            lambda: self._exchange.v1PrivateDeleteClientOrder(wanted),
             lambda: self._exchange.v1PrivateDeleteAlgoClientOrder(wanted),
         )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ORDERLY_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
-_WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 _BASE64_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_API_KEY: Final = re.compile(r"[!-~]{8,256}")
+_DECIMAL_ID: Final = re.compile(r"[0-9]{1,20}")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 STARK_PRIME: Final = 2**251 + 17 * 2**192 + 1
@@ -54,10 +56,6 @@ def ed25519_secret(value: str) -> str | None:
     return None
 
 
-def whole_number(value: str) -> str | None:
-    return None if _WHOLE_NUMBER.fullmatch(value) else "expected a whole number"
-
-
 def hibachi_api_key(value: str) -> str | None:
     return None if _BASE64_KEY.fullmatch(value) else "expected an API key: 44 characters that end in ="
 
@@ -71,3 +69,27 @@ def hibachi_key(value: str) -> str | None:
 
 def nado_subaccount(value: str) -> str | None:
     return None if value.isascii() and 0 < len(value) <= 12 else "expected a name of at most 12 ASCII characters"
+
+
+def api_key(value: str) -> str | None:
+    return None if _API_KEY.fullmatch(value) else "expected an API key: letters, digits and signs without a space"
+
+
+def decimal_id(value: str) -> str | None:
+    return None if _DECIMAL_ID.fullmatch(value) else "expected a number"
+
+
+def solana_address(value: str) -> str | None:
+    try:
+        Pubkey.from_string(value)
+    except ValueError:
+        return "expected a Solana address: base58 of 32 bytes"
+    return None
+
+
+def solana_key(value: str) -> str | None:
+    try:
+        Keypair.from_base58_string(value)
+    except ValueError:
+        return "expected a Solana private key: base58 of 64 bytes"
+    return None

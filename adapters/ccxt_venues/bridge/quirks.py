@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.base import Network
+from adapters.base import Network, Submission
 from normalization.accounts import Balance
 from normalization.orders import Side, Stop, TakeProfit, TimeInForce
 
@@ -36,7 +36,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     install: str
 
 
-def no_expiry(valid_for_ms: int) -> Params:
+def no_expiry(submission: Submission, now_ms: int) -> Params:
     """The venue cannot be told until when a request is good."""
     return {}
 
@@ -48,8 +48,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     ccxt's class one that does only what it was asked for.
 
     Parameters of a limit order: ``limit`` per time in force (one that is missing is refused), ``post_only``,
-    ``reduce_only``, ``expiry`` of a request that is good for so long. Of a trigger order: ``trigger``, with ccxt's
-    type ``triggered_as`` and, where the venue wants a limit of what it triggers, ``triggered_slippage_bps``.
+    ``reduce_only``, ``expiry`` of the request and of the order, seen from now. Of a trigger order: ``trigger``, with
+    ccxt's type ``triggered_as`` and, where the venue wants a limit of what it triggers, ``triggered_slippage_bps``.
     ``listing`` is a parameter of a question about all markets, ``leverage`` of a change of it.
 
     ``client_id`` is what ccxt takes for our client id. ``order_ids`` is a pattern of the venue's own ids: others are
@@ -72,7 +72,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     limit: Mapping[TimeInForce, Params]
     post_only: Params
     reduce_only: Params
-    expiry: Callable[[int], Params] = no_expiry
+    expiry: Callable[[Submission, int], Params] = no_expiry
     trigger: Callable[[Side, Stop | TakeProfit], Params]
     triggered_as: str = "market"
     triggered_slippage_bps: int | None = None

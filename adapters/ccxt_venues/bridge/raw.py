@@ -13,8 +13,7 @@ import msgspec
 
 from adapters.base import Submission
 from adapters.ccxt_venues.bridge.quirks import Document
-from adapters.ccxt_venues.bridge.session import BridgedSession, done
-from adapters.ccxt_venues.refusals import Action
+from adapters.ccxt_venues.bridge.session import BridgedSession
 from normalization.accounts import Position
 from normalization.decimals import product
 from normalization.instruments import Instrument
@@ -65,15 +64,6 @@ class RawSession(BridgedSession):
                 return None
             raise
 
-    async def _first_that_has_it(self, cancel: Awaitable[Any], otherwise: Callable[[], Awaitable[Any]]) -> None:
-        """Cancel in one place, and in the other where the first has no such order."""
-        try:
-            await self._ask(Action.CANCEL, cancel, done)
-        except VenueRejected as refusal:
-            if refusal.reason is not Reason.ORDER_NOT_FOUND:
-                raise
-            await self._ask(Action.CANCEL, otherwise(), done)
-
 
 def on(instrument: Instrument | None, found: Sequence[M]) -> list[M]:
     """What is on that market."""
@@ -90,6 +80,11 @@ def ours(order: Order | None, client_id: str) -> Order | None:
     if order.client_id not in (None, client_id):
         raise VenueUnclear(Reason.OTHER, "the venue answered with another order")
     return msgspec.structs.replace(order, client_id=client_id)
+
+
+def numbered(orders: Iterable[Order], order_id: str) -> Order | None:
+    """That of the venue's id."""
+    return next((order for order in orders if order.order_id == order_id), None)
 
 
 def labeled(orders: Iterable[Order], client_id: str) -> Order | None:

@@ -37,7 +37,13 @@ def bridged(
     describe: Callable[[Mapping[str, str]], str],
     session: type[BridgedSession] = BridgedSession,
 ) -> Row:
-    """The row of a venue that ccxt speaks to: ``session`` where it has to be asked in ways of its own."""
+    """The row of a venue that ccxt speaks to: ``session`` where it has to be asked in ways of its own.
+
+    Of the capabilities, the times in force and whether a cancel needs the market are what ``quirks`` says.
+    """
+    capabilities = msgspec.structs.replace(
+        capabilities, times_in_force=frozenset(quirks.limit), needs_market_to_cancel=quirks.needs_market
+    )
     return Row(
         exchange=exchange,
         hosts={network: _origin(next(iter(urls.values()))) for network, urls in quirks.urls.items()},

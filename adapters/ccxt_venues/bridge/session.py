@@ -136,7 +136,7 @@ class BridgedSession:
         kind, price, params = await self._terms(submission)
         intent = submission.intent
         params |= {"clientOrderId": self._quirks.client_id(submission.client_id)}
-        params |= self._quirks.expiry(submission.valid_until_ms - self._now_ms())
+        params |= self._quirks.expiry(submission, self._now_ms())
         if intent.reduce_only:
             params |= self._quirks.reduce_only
         asked = self._exchange.create_order(
@@ -265,6 +265,19 @@ class BridgedSession:
     async def _read(self, asked: Awaitable[Any], parse: Callable[[Any], T]) -> T:
         return await self._ask(Action.READ, asked, parse)
 
+    async def _first_found(self, action: Action, parse: Callable[[Any], T], *asks: Callable[[], Awaitable[Any]]) -> T:
+        """What the first of them finds, where a venue keeps the orders that wait for a trigger apart.
+
+        :raises VenueRejected: with ``ORDER_NOT_FOUND`` when none of them does.
+        """
+        for ask in asks[:-1]:
+            try:
+                return await self._ask(action, ask(), parse)
+            except VenueRejected as refusal:
+                if refusal.reason is not Reason.ORDER_NOT_FOUND:
+                    raise
+        return await self._ask(action, asks[-1](), parse)
+
     async def _ask(self, action: Action, asked: Awaitable[Any], parse: Callable[[Any], T]) -> T:
         """What ccxt makes of it, read strictly.
 
@@ -289,6 +302,19 @@ class BridgedSession:
 
 def done(reply: Any) -> None:
     """That it was taken is in what ``refusal`` did not find."""
+
+
+def understood(parse: Callable[[], T]) -> T:
+    """What ``parse`` makes of several replies together.
+
+    :raises VenueUnclear: they cannot be read.
+    """
+    try:
+        return parse()
+    except VenueFailure:
+        raise
+    except Exception as problem:
+        raise VenueUnclear(Reason.OTHER, f"the reply could not be read: {type(problem).__name__}") from problem
 
 
 def _on(instrument: Instrument | None, orders: Sequence[Order]) -> list[Order]:

@@ -115,11 +115,14 @@ def acknowledged(order: Structure, submission: Submission, now_ms: int) -> Order
     )
 
 
-def order_of(order: Structure, names: Names) -> Order:
-    """:raises ValueError, LookupError: something that an order must have is missing, or its market is not listed."""
+def order_of(order: Structure, names: Names, kind: OrderType | None = None) -> Order:
+    """``kind`` where ccxt does not tell it.
+
+    :raises ValueError, LookupError: something that an order must have is missing, or its market is not listed.
+    """
     size, filled = positive(order["amount"]), exact(order["filled"])
     trigger = optional(order.get("triggerPrice"))
-    kind = _type(order, trigger)
+    kind = kind or _type(order, trigger)
     return Order(
         order_id=_required(order["id"]),
         client_id=_text(order.get("clientOrderId") or None),

@@ -1,0 +1,20 @@
+"""Venues that answer as their documents say: a small book, rendered in each venue's own words.
+
+book     what happens to orders, the same everywhere
+wire     one venue's requests and replies: a module per venue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tests.adapters.ccxt.recorded.extended import ExtendedWire
+from tests.adapters.ccxt.recorded.pacifica import PacificaWire
+from tests.adapters.ccxt.recorded.wire import Wire
+
+WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
+    "extended": ExtendedWire,
+    "pacifica": PacificaWire,
+}
+"""By exchange. A wire is made anew for every test."""
