@@ -8,11 +8,12 @@ from typing import Final
 
 from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.extended import EXTENDED
+from adapters.ccxt_venues.grvt import GRVT
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
 from adapters.ccxt_venues.pacifica import PACIFICA
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA)
+_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, GRVT)
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})
