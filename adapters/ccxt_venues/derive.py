@@ -7,6 +7,7 @@ read here, because a trigger order is nowhere to be found where ccxt looks for o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, Final
 
@@ -78,6 +79,8 @@ _LOOK_BACK_MS: Final = 25 * _HOUR_MS
 _FEE_CEILING: Final = 10
 """How many times the published fee is signed as the most that a fill may cost: the venue wants room, and says not how
 much."""
+
+_nonce: ContextVar[str] = ContextVar("nonce")
 
 _SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 _STATUSES: Final = {
@@ -237,6 +240,7 @@ class DeriveSession(RawSession):
         kind, price, params = await super()._terms(submission)
         market = self._exchange.market(self._theirs(submission.instrument))["info"]
         params["max_fee"] = trimmed(max_fee(market, exact(price or ZERO), intent.size))
+        params["nonce"] = nonce(submission)
         if intent.trigger_price is None:
             params["reject_timestamp"] = submission.valid_until_ms
         return kind, price, params
@@ -303,6 +307,11 @@ class DeriveSession(RawSession):
             status=raw.checked(_STATUSES[row["order_status"]], filled, size),
             created_at_ms=int(row["creation_timestamp"]),
         )
+
+
+def nonce(submission: Submission) -> str:
+    """Nanoseconds of the epoch, to the venue. The venue takes each once: so the same submission cannot be doubled."""
+    return f"{submission.valid_until_ms}{int(submission.client_id, 16) % 1_000_000:06d}"
 
 
 def max_fee(market: Document, price: Decimal, size: Decimal) -> Decimal:
@@ -390,6 +399,17 @@ def _tame(base: Any) -> Any:
                 margin = market["perp_details"].get("srm_perp_margin_requirements") or {}
                 listed["limits"]["leverage"]["max"] = margin.get("max_leverage")
             return listed
+
+        async def create_order(self, *order: Any) -> Any:
+            """Signed over the caller's nonce, not one that ccxt takes by chance."""
+            token = _nonce.set(order[-1]["nonce"])
+            try:
+                return await super().create_order(*order)
+            finally:
+                _nonce.reset(token)
+
+        def nonce_string(self) -> str:
+            return _nonce.get()
 
         def sign(self, path: str, api: Any = None, method: str = "GET", params: Any = None) -> Any:
             """Without ccxt's referral code: what a user pays is nobody's commission."""

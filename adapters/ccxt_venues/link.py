@@ -70,6 +70,21 @@ class Link:
 
         :raises VenueFailure: and nothing else.
         """
+        return await self.ask_whole(
+            action, request, lambda reply: parse(reply.body), weight=weight, budgets=budgets, max_body=max_body
+        )
+
+    async def ask_whole(
+        self,
+        action: Action,
+        request: Request,
+        parse: Callable[[Reply], T],
+        *,
+        weight: float = 1,
+        budgets: Sequence[Budget] = (),
+        max_body: int = MAX_BODY,
+    ) -> T:
+        """As ``ask``, for a reply whose headers matter too."""
         priority = _PRIORITIES.get(action, Priority.READ)
         for budget in (*budgets, *self._budgets):
             await budget.take(weight, priority)
@@ -80,7 +95,7 @@ class Link:
             if failure is None:
                 if action is not Action.READ:
                     refuse_duplicate_names(reply.body)
-                return parse(reply.body)
+                return parse(reply)
         except _UNREADABLE as problem:
             raise VenueUnclear(
                 Reason.OTHER, f"{self.exchange} sent a reply that could not be read (status {reply.status})"

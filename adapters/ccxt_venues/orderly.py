@@ -6,7 +6,7 @@ and signs the requests, but what comes back is read here: ccxt looks for names t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from normalization.decimals import product, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import Fees, FundingRate, MarketSummary, MarkPrice
 from normalization.orders import Order, OrderStatus, OrderType, Side, Stop, TakeProfit
+from normalization.venue_failures import Reason, VenueRejected
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE - {Capability.PROTECTION},
@@ -49,11 +50,12 @@ CAPABILITIES: Final = Capabilities(
         Capability.BATCH: "one order after the other: the venue's own batch ignores reduceOnly",
         Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
-    # No order says until when it is good, but every request is void 300 seconds after its signed timestamp: what is not
-    # there a minute after that was never accepted.
     request_expiry=True,
+    # Until when an order is good is told beside what is signed. What is signed is void 300 seconds after its timestamp,
+    # so that what is not there a minute later was certainly never accepted.
     visibility_lag_ms=360_000,
     lookup_includes_finished=True,
+    judges_later=True,
     trigger_source=TriggerSource.MARK,
     client_id="32 hex digits",
     dedupe=Dedupe.OPEN_ORDERS,
@@ -63,6 +65,8 @@ CAPABILITIES: Final = Capabilities(
 
 TRIGGERED: Final = "algo-"
 """Before the ids of trigger orders, which the venue counts by themselves."""
+
+WINDOW: Final = "x-recv-window"
 
 _PAGE: Final = 500
 _PAGES: Final = 10
@@ -121,10 +125,10 @@ class OrderlySession(RawSession):
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         wanted = {"status": "INCOMPLETE"} | ({} if instrument is None else {"symbol": self._venue_symbol(instrument)})
-        resting = [self._order(row) for row in await self._pages(self._exchange.v1PrivateGetOrders, wanted)]
-        # What a trigger order became is among the resting ones.
-        waiting = [self._triggered(row) for row in await self._pages(self._exchange.v1PrivateGetAlgoOrders, wanted)]
-        return raw.on(instrument, resting + [order for order in waiting if order.status is OrderStatus.PENDING])
+        # In this order: what fires in between is among the resting ones, and not missed.
+        waiting = await self._pages(self._exchange.v1PrivateGetAlgoOrders, wanted, self._waiting_of)
+        resting = await self._pages(self._exchange.v1PrivateGetOrders, wanted, self._resting_of)
+        return raw.on(instrument, resting + waiting)
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
         asked = self._exchange.v1PrivateGetTrades({"symbol": self._venue_symbol(instrument), "size": limit})
@@ -164,9 +168,8 @@ class OrderlySession(RawSession):
         if submission.intent.trigger_price is None:
             return await super().place_order(submission)
         check(submission)
-        asked = self._exchange.v1PrivatePostAlgoOrder(
-            trigger_order(submission, self._venue_symbol(submission.instrument))
-        )
+        body = trigger_order(submission, self._venue_symbol(submission.instrument))
+        asked = self._exchange.v1PrivatePostAlgoOrder(body | _window(submission, self._now_ms()))
         return await self._ask(Action.PLACE, asked, lambda reply: self._waiting(reply["data"], submission))
 
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:
@@ -204,18 +207,34 @@ class OrderlySession(RawSession):
         )
         return asked
 
-    async def _pages(self, ask: Any, wanted: Mapping[str, Any]) -> list[Document]:
-        """All rows of a list: one that is cut short would hide orders.
+    async def _pages(
+        self,
+        ask: Callable[[Document], Awaitable[Any]],
+        wanted: Mapping[str, Any],
+        parse: Callable[[Document], list[Order]],
+    ) -> list[Order]:
+        """All orders of a list: one that is cut short would hide some.
 
         :raises VenueUnclear: it is longer than anybody's orders.
         """
-        found: list[Document] = []
+        found: list[Order] = []
         for page in range(1, _PAGES + 1):
-            data = await self._read(ask({**wanted, "size": _PAGE, "page": page}), lambda reply: reply["data"])
-            found += self._on_known_markets(data["rows"])
-            if page * _PAGE >= int(data["meta"]["total"]):
+            total, orders = await self._read(
+                ask({**wanted, "size": _PAGE, "page": page}),
+                lambda reply: (int(reply["data"]["meta"]["total"]), parse(reply)),
+            )
+            found += orders
+            if page * _PAGE >= total:
                 return found
         raise raw.too_long()
+
+    def _resting_of(self, reply: Document) -> list[Order]:
+        return [self._order(row) for row in self._listed_rows(reply)]
+
+    def _waiting_of(self, reply: Document) -> list[Order]:
+        """Those that have not fired. Of what has two legs, or follows the price, there are no words here."""
+        orders = [self._triggered(row) for row in self._listed_rows(reply) if _is_single(row)]
+        return [order for order in orders if order.status is OrderStatus.PENDING]
 
     def _listed_rows(self, reply: Document) -> list[Document]:
         return self._on_known_markets(reply["data"]["rows"])
@@ -261,7 +280,7 @@ class OrderlySession(RawSession):
 
     def _triggered(self, row: Document) -> Order:
         """A trigger order. Of a take-profit the terms are in its only child."""
-        (leg,) = row["child_orders"] if row["algo_type"] == "TP_SL" else (row,)
+        (leg,) = _legs(row)
         size, filled = positive(row["quantity"]), exact(leg["total_executed_quantity"])
         status = raw.checked(_STATUSES[row["algo_status"]], filled, size)
         if status is OrderStatus.OPEN and str(leg["is_triggered"]).lower() != "true":
@@ -287,6 +306,14 @@ class OrderlySession(RawSession):
         if _client_id_of(data) not in (None, submission.client_id) or exact(data["quantity"]) != submission.intent.size:
             raise ValueError("not the order that was sent")
         return raw.accepted(submission, TRIGGERED + str(data["order_id"]), self._now_ms())
+
+
+def _legs(row: Document) -> Sequence[Document]:
+    return row["child_orders"] if row["algo_type"] == "TP_SL" else (row,)
+
+
+def _is_single(row: Document) -> bool:
+    return len(_legs(row)) == 1 and _legs(row)[0]["algo_type"] in _TRIGGERS
 
 
 def trigger_order(submission: Submission, venue_symbol: str) -> dict[str, Any]:
@@ -347,6 +374,17 @@ def _scope_of(reply: Document, key: str) -> str:
     return next((str(row["scope"]) for row in reply["data"]["rows"] if row["orderly_key"] == key), "read")
 
 
+def _window(submission: Submission, now_ms: int) -> dict[str, Any]:
+    """For how long the venue may take the order.
+
+    :raises VenueRejected: for no time at all; nothing was sent.
+    """
+    left_ms = submission.valid_until_ms - now_ms
+    if left_ms <= 0:
+        raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: the time for it is over")
+    return {WINDOW: str(left_ms)}
+
+
 def _config(secrets: Mapping[str, str], network: Network) -> dict[str, Any]:
     """Without the sandbox mode ccxt tags every order with a referral code of its own, which overrides the user's."""
     if not secrets:
@@ -380,6 +418,13 @@ def _tame(base: Any) -> Any:
                 listed["limits"]["leverage"]["max"] = str(int(1 / Decimal(str(market["base_imr"]))))
             return listed
 
+        def sign(self, path: str, section: Any = None, method: str = "GET", params: Any = None) -> Any:
+            """ccxt has no headers that are a caller's."""
+            signed = super().sign(path, section, method, {k: v for k, v in params.items() if k != WINDOW})
+            if WINDOW in params:
+                signed["headers"][WINDOW] = params[WINDOW]
+            return signed
+
     return Orderly
 
 
@@ -393,6 +438,7 @@ def _front(exchange: str) -> Row:
         limit=ALL_TIMES_IN_FORCE,
         post_only={"postOnly": True},
         reduce_only={"reduceOnly": True},
+        expiry=_window,
         trigger=lambda side, execution: {},
         order_ids=f"({TRIGGERED})?[0-9]+",
         refusal=_refusal,

@@ -9,6 +9,7 @@ from typing import Final
 from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.derive import DERIVE
 from adapters.ccxt_venues.extended import EXTENDED
+from adapters.ccxt_venues.grvt import GRVT
 from adapters.ccxt_venues.hibachi import HIBACHI
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
 from adapters.ccxt_venues.nado import NADO
@@ -17,6 +18,18 @@ from adapters.ccxt_venues.pacifica import PACIFICA
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, WOOFIPRO, MODETRADE, HIBACHI, DERIVE, NADO)
+_ALL: Final = (
+    HYPERLIQUID,
+    PARADEX,
+    ASTER,
+    EXTENDED,
+    PACIFICA,
+    GRVT,
+    WOOFIPRO,
+    MODETRADE,
+    HIBACHI,
+    DERIVE,
+    NADO,
+)
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

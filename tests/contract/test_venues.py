@@ -187,11 +187,20 @@ async def test_candles_are_oldest_first_and_whole(bench: Bench, minutes: int) ->
         assert candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
 
 
-async def test_funding_fees_and_markets_are_told(bench: Bench) -> None:
-    is_supported(bench, Capability.FUNDING_RATE, Capability.FEES, Capability.MARKETS_WITH_FUNDING)
+async def test_funding_is_told(bench: Bench) -> None:
+    is_supported(bench, Capability.FUNDING_RATE)
     funding = await bench.session.get_funding_rate(bench.instrument)
     assert NOW_MS < funding.next_funding_ms <= NOW_MS + 8 * 3_600_000
+    assert abs(funding.rate) < Decimal("0.01")
+
+
+async def test_fees_are_told(bench: Bench) -> None:
+    is_supported(bench, Capability.FEES)
     assert abs((await bench.session.get_fees(bench.instrument)).taker_bps) < 100
+
+
+async def test_every_market_is_told_with_its_funding(bench: Bench) -> None:
+    is_supported(bench, Capability.MARKETS_WITH_FUNDING)
     symbols = {market.symbol for market in await bench.session.get_markets_with_funding()}
     assert bench.instrument.symbol in symbols
 

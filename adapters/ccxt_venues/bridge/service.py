@@ -85,7 +85,10 @@ class BridgedService:
         listed = await self._listings.get()
         # ccxt takes a millisecond or two to set an instance up.
         exchange = await asyncio.to_thread(self._exchange, self._quirks.config(credential.secrets, self._site.network))
-        tools = Tools(link=self._link, urls=self._urls, listings=self._listings, now_ms=self._site.around.now_ms)
+        around = self._site.around
+        tools = Tools(
+            link=self._link, urls=self._urls, listings=self._listings, now_ms=around.now_ms, sleep=around.sleep
+        )
         return self._session(exchange, self._quirks, credential.secrets, tools, listed)
 
     async def close(self) -> None:

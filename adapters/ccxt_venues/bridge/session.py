@@ -51,6 +51,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     urls: Mapping[str, str]
     listings: Listings[unified.Listed]
     now_ms: Callable[[], int]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 class BridgedSession:

@@ -156,7 +156,7 @@ def _status(order: Structure, filled: Decimal, size: Decimal, *, is_trigger: boo
     status = order.get("status")
     if not 0 <= filled <= size:
         raise ValueError("more was filled than there was")
-    if status in (None, "open"):
+    if status in (None, "open", "pending"):
         if filled:
             return OrderStatus.FILLED if filled == size else OrderStatus.PARTIALLY_FILLED
         return OrderStatus.PENDING if is_trigger else OrderStatus.OPEN
