@@ -1,12 +1,12 @@
 """Hibachi: orders signed over a packed message, by an ECDSA key or, for an account made by e-mail, an HMAC secret.
 
-Its own SDK (``hibachi_xyz``) is the source of what ccxt leaves out: that an order is looked up and canceled by the
-nonce it was signed with, until when it may be created, and which way a trigger fires.
+Its own documents and its SDK (``hibachi_xyz``) are the source of what ccxt leaves out: client order ids, until when an
+order may be created, which way a trigger fires, and how much leverage a market is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from adapters.base import (
     Capabilities,
     Capability,
     CredentialField,
+    Dedupe,
     LeverageScope,
     Network,
     Submission,
@@ -30,7 +31,7 @@ from adapters.ccxt_venues.numbers import exact, optional, positive, rounded
 from adapters.ccxt_venues.refusals import Action
 from adapters.ccxt_venues.secret_checks import decimal_id, hibachi_api_key, hibachi_key
 from normalization.accounts import Balance, Fill, Position
-from normalization.decimals import BPS, trimmed
+from normalization.decimals import BPS, ceil_to, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import Candle, Fees, FundingRate, MarkPrice
 from normalization.orders import (
@@ -45,13 +46,13 @@ from normalization.orders import (
     TakeProfit,
     TimeInForce,
 )
+from normalization.venue_failures import Reason, VenueRejected
 
 CAPABILITIES: Final = Capabilities(
-    supports=NATIVE - {Capability.PROTECTION, Capability.MARKETS_WITH_FUNDING, Capability.LEVERAGE},
+    supports=NATIVE - {Capability.PROTECTION, Capability.MARKETS_WITH_FUNDING},
     unsupported={
         Capability.PROTECTION: "Place two reduce-only stop orders, and cancel the other when one has filled.",
         Capability.MARKETS_WITH_FUNDING: "Ask getFundingRate for each market.",
-        Capability.LEVERAGE: "Margin is cross and each market's own: choose the leverage by the size of the order.",
     },
     emulated={
         Capability.BATCH: "one order after the other",
@@ -60,15 +61,18 @@ CAPABILITIES: Final = Capabilities(
         Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
-    lookup_includes_finished=True,
+    # For how long a finished order can be looked up is not documented.
+    lookup_includes_finished=False,
+    judges_later=True,
     trigger_source=TriggerSource.MARK,
-    client_id="a number of 53 bits: the nonce that the order is signed with",
-    leverage_scope=LeverageScope.NONE,
+    client_id="32 hex digits",
+    dedupe=Dedupe.RECENT_ORDERS,
+    leverage_scope=LeverageScope.MARKET,
     least_privilege="an API key of permission Trading only",
 )
 
-_MAX_FEES: Final = "0.0005"
-"""What is signed as the most that a fill may cost, as a fraction: the venue's taker fee is 0.00045."""
+_FEE_CEILING: Final = 2
+"""How many times the venue's highest fee is signed as the most that a fill may cost, as its own examples do."""
 
 _SIDES: Final = {"BID": Side.BUY, "BUY": Side.BUY, "ASK": Side.SELL, "SELL": Side.SELL}
 _STATUSES: Final = {
@@ -116,20 +120,26 @@ class HibachiSession(RawSession):
         )
 
     async def get_fees(self, instrument: Instrument) -> Fees:
-        return await self._read(
-            self._account_info(),
-            lambda reply: Fees(
-                maker_bps=exact(reply["tradeMakerFeeRate"]) * BPS, taker_bps=exact(reply["tradeTakerFeeRate"]) * BPS
-            ),
-        )
+        """The account's own where it has any, the venue's published ones otherwise."""
+        published = self._exchange.market(self._theirs(instrument))["info"]
+
+        def parse(reply: Document) -> Fees:
+            maker, taker = (
+                exact(published[rate] if reply[rate] is None else reply[rate])
+                for rate in ("tradeMakerFeeRate", "tradeTakerFeeRate")
+            )
+            return Fees(maker_bps=maker * BPS, taker_bps=taker * BPS)
+
+        return await self._read(self._account_info(), parse)
 
     async def get_balance(self) -> Balance:
         return await self._read(self._account_info(), _balance_of)
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         def parse(reply: Document) -> list[Position]:
+            rates = {row["symbol"]: exact(row["initialMarginRate"]) for row in reply.get("leverages") or []}
             listed = self._on_known_markets(reply["positions"])
-            return [self._position(row) for row in listed if exact(row["quantity"])]
+            return [self._held(row, rates.get(row["symbol"])) for row in listed if exact(row["quantity"])]
 
         return raw.on(instrument, await self._read(self._account_info(), parse))
 
@@ -139,10 +149,11 @@ class HibachiSession(RawSession):
         return raw.on(instrument, listed)
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
-        venue_symbol = self._venue_symbol(instrument)
+        contract = self._exchange.market(self._theirs(instrument))["numericId"]
+        wanted = {"accountId": self._account, "contractId": contract, "limit": limit}
         fills = await self._read(
-            self._exchange.privateGetTradeAccountTrades({"accountId": self._account}),
-            lambda reply: [_fill_of(row, instrument) for row in reply["trades"] if row["symbol"] == venue_symbol],
+            self._exchange.privateGetTradeAccountTrades(wanted),
+            lambda reply: [_fill_of(row, instrument) for row in self._on_known_markets(reply["trades"])],
         )
         return sorted(fills, key=lambda fill: -fill.at_ms)[:limit]
 
@@ -151,11 +162,12 @@ class HibachiSession(RawSession):
         return await self._read(self._exchange.privateGetTradeOrder(asked), self._order)
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
-        asked = {"accountId": self._account, "nonce": client_id}
+        asked = {"accountId": self._account, "clientId": client_id}
         return raw.ours(await self._unless_missing(self._exchange.privateGetTradeOrder(asked), self._order), client_id)
 
     async def place_order(self, submission: Submission) -> Order:
         check(submission)
+        raw.time_left_ms(submission, self._now_ms())
         kind, price, params = await self._order_terms(submission)
         return await self._ask(
             Action.PLACE,
@@ -164,44 +176,53 @@ class HibachiSession(RawSession):
         )
 
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:
-        await self._ask(Action.CANCEL, self._delete_order("orderId", self._known(order_id, instrument)), done)
+        known = self._known(order_id, instrument)
+        await self._ask(Action.CANCEL, self._exchange.cancel_order(known), done)
 
     async def cancel_by_client_id(self, client_id: str, instrument: Instrument) -> None:
-        await self._ask(Action.CANCEL, self._delete_order("nonce", client_id), done)
+        """What would be signed for a cancel by that id is not documented."""
+        order = await self.find_order(client_id, instrument)
+        if order is None:
+            raise VenueRejected(Reason.ORDER_NOT_FOUND, "the venue has no such order")
+        await self.cancel_order(order.order_id, instrument)
 
     async def cancel_all(self, instrument: Instrument) -> None:
         await self.cancel_listed(instrument)
+
+    async def set_leverage(self, instrument: Instrument, leverage: int) -> None:
+        """The venue takes the inverse, which ccxt has no call for."""
+        rate = ceil_to(Decimal(1) / leverage, Decimal("0.000001"))
+        wanted = {"accountId": self._account, "symbol": self._venue_symbol(instrument)}
+        asked = self._exchange.request(
+            "trade/account/leverage", ["private"], "POST", {**wanted, "initialMarginRate": trimmed(rate)}
+        )
+        await self._ask(Action.SET, asked, done)
 
     @property
     def _account(self) -> int:
         return int(self._secrets["account_id"])
 
-    def _account_info(self) -> Any:
-        return self._exchange.privateGetTradeAccountInfo({"accountId": self._account})
+    def _account_info(self) -> Awaitable[Any]:
+        asked: Awaitable[Any] = self._exchange.privateGetTradeAccountInfo({"accountId": self._account})
+        return asked
 
     async def _post_order(
         self, submission: Submission, kind: str, price: str | None, params: Mapping[str, Any]
     ) -> Document:
-        """ccxt takes a nonce of its own choice where it is asked for a whole order."""
+        deadline_s = submission.valid_until_ms // 1000
         request = self._exchange.create_order_request(
-            int(submission.client_id),
+            self._exchange.microseconds(),
             self._theirs(submission.instrument),
             kind,
             submission.intent.side.lower(),
             trimmed(submission.intent.size),
             price,
-            {**params, "creationDeadline": submission.valid_until_ms // 1000},
+            {**params, "clientId": submission.client_id, "creationDeadline": deadline_s},
         )
         if price is None:
             # It would be an empty string.
             del request["price"]
         return await self._exchange.privatePostTradeOrder({**request, "accountId": self._account})
-
-    async def _delete_order(self, named: str, number: str) -> Document:
-        """What is signed is the number alone, the order's or its nonce."""
-        signature = self._exchange.sign_message(int(number).to_bytes(8), self._exchange.privateKey)
-        request = {named: number, "signature": signature, "accountId": self._account}
-        return await self._exchange.privateDeleteTradeOrder(request)
 
     async def _order_terms(self, submission: Submission) -> tuple[str, str | None, dict[str, Any]]:
         """Type, price and parameters in ccxt's words. Of its flags an order bears one.
@@ -225,14 +246,15 @@ class HibachiSession(RawSession):
         kind, price, params = await self._terms(submission)
         return kind, price, params | flag
 
-    def _position(self, row: Document) -> Position:
+    def _held(self, row: Document, rate: Decimal | None) -> Position:
+        """``rate`` is the inverse of the leverage that was chosen, if any was."""
         instrument, size = self._instrument(row["symbol"]), positive(row["quantity"])
         return raw.position(
             instrument,
             signed_size=size if row["direction"] == "Long" else -size,
             entry_price=rounded(positive(row["entryNotional"]) / size),
             mark_price=rounded(positive(row["notionalValue"]) / size),
-            leverage=instrument.max_leverage,
+            leverage=round(1 / rate) if rate else instrument.max_leverage,
             unrealized_pnl=exact(row["unrealizedTradingPnl"]) + exact(row["unrealizedFundingPnl"]),
         )
 
@@ -245,7 +267,7 @@ class HibachiSession(RawSession):
             status = OrderStatus.PENDING
         return Order(
             order_id=str(row["orderId"]),
-            client_id=None,
+            client_id=row.get("clientId"),
             symbol=self._instrument(row["symbol"]).symbol,
             side=side,
             type=kind,
@@ -256,7 +278,8 @@ class HibachiSession(RawSession):
             average_price=optional(row.get("avgFillPrice")) if filled else None,
             reduce_only=row.get("orderFlags") == "REDUCE_ONLY",
             status=status,
-            created_at_ms=int(exact(row["creationTime"]) * 1000),
+            # Of an order that was asked for by itself it is not said.
+            created_at_ms=int(row["creationTime"]) * 1000 if row.get("creationTime") else self._now_ms(),
         )
 
 
@@ -328,13 +351,23 @@ def _is_shaped(path: str, document: Document) -> bool:
 
 def _tame(base: Any) -> Any:
     class Hibachi(base):  # type: ignore[misc]  # its base is only known at run time
+        async def fetch_markets(self, params: Any = None) -> Any:
+            """With the venue's fees, and with the steps that it publishes.
+
+            ccxt makes steps up: ten thousandths of how coarse the book is shown, and the token's decimals.
+            """
+            reply = await self.publicGetMarketExchangeInfo()
+            rates = {rate: reply["feeConfig"][rate] for rate in ("tradeMakerFeeRate", "tradeTakerFeeRate")}
+            most = trimmed(_FEE_CEILING * max(map(exact, rates.values())))
+            return [
+                {**self.parse_market({**market, **rates}), "maker": most, "taker": most}
+                for market in reply["futureContracts"]
+            ]
+
         def parse_market(self, market: Document) -> Any:
-            """ccxt makes up the steps: ten thousandths of how coarse the book is shown, and the token's decimals."""
             listed = super().parse_market(market)
-            if listed is not None:
-                listed["precision"] = {"price": market["tickSize"], "amount": market["stepSize"]}
-                listed["limits"]["leverage"]["max"] = str(int(1 / Decimal(market["initialMarginRate"])))
-                listed["maker"] = listed["taker"] = _MAX_FEES
+            listed["precision"] = {"price": market["tickSize"], "amount": market["stepSize"]}
+            listed["limits"]["leverage"]["max"] = str(int(1 / exact(market["initialMarginRate"])))
             return listed
 
     return Hibachi
@@ -358,11 +391,6 @@ QUIRKS: Final = Quirks(
 )
 
 
-def _client_id(token: bytes) -> str:
-    """A nonce is 64 bits wide; every JSON parser reads 53 of them exactly."""
-    return str(int.from_bytes(token[:8]) >> 11)
-
-
 HIBACHI: Final = bridged(
     "hibachi",
     quirks=QUIRKS,
@@ -383,7 +411,7 @@ HIBACHI: Final = bridged(
             check=hibachi_key,
         ),
     ),
-    client_id=_client_id,
+    client_id=lambda token: token.hex(),
     describe=lambda secrets: secrets.get("account_id", ""),
     session=HibachiSession,
 )

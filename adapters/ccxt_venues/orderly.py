@@ -39,7 +39,6 @@ from normalization.decimals import product, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import Fees, FundingRate, MarketSummary, MarkPrice
 from normalization.orders import Order, OrderStatus, OrderType, Side, Stop, TakeProfit
-from normalization.venue_failures import Reason, VenueRejected
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE - {Capability.PROTECTION},
@@ -375,14 +374,8 @@ def _scope_of(reply: Document, key: str) -> str:
 
 
 def _window(submission: Submission, now_ms: int) -> dict[str, Any]:
-    """For how long the venue may take the order.
-
-    :raises VenueRejected: for no time at all; nothing was sent.
-    """
-    left_ms = submission.valid_until_ms - now_ms
-    if left_ms <= 0:
-        raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: the time for it is over")
-    return {WINDOW: str(left_ms)}
+    """:raises VenueRejected: it is too late; nothing was sent."""
+    return {WINDOW: str(raw.time_left_ms(submission, now_ms))}
 
 
 def _config(secrets: Mapping[str, str], network: Network) -> dict[str, Any]:

@@ -65,6 +65,17 @@ class RawSession(BridgedSession):
             raise
 
 
+def time_left_ms(submission: Submission, now_ms: int) -> int:
+    """For how long the venue may take the order.
+
+    :raises VenueRejected: for no time at all; nothing was sent.
+    """
+    left_ms = submission.valid_until_ms - now_ms
+    if left_ms <= 0:
+        raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: the time for it is over")
+    return left_ms
+
+
 def on(instrument: Instrument | None, found: Sequence[M]) -> list[M]:
     """What is on that market."""
     return [thing for thing in found if instrument is None or thing.symbol == instrument.symbol]

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
+from tests.adapters.ccxt.recorded.hibachi import HibachiWire
 from tests.adapters.ccxt.recorded.orderly import OrderlyWire
 from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
@@ -18,6 +19,7 @@ from tests.adapters.ccxt.recorded.wire import Wire
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "extended": ExtendedWire,
     "grvt": GrvtWire,
+    "hibachi": HibachiWire,
     "modetrade": OrderlyWire,
     "pacifica": PacificaWire,
     "woofipro": OrderlyWire,
