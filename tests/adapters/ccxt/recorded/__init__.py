@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
 from tests.adapters.ccxt.recorded.hibachi import HibachiWire
@@ -17,6 +18,7 @@ from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
+    "derive": DeriveWire,
     "extended": ExtendedWire,
     "grvt": GrvtWire,
     "hibachi": HibachiWire,
