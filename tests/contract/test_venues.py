@@ -81,7 +81,7 @@ class Bench:
     async def filled(self, submission: Submission) -> Order:
         """As the venue tells it at once, or when it is asked again."""
         order = await self.session.place_order(submission)
-        if order.status is OrderStatus.OPEN and self.adapter.capabilities.judges_later:
+        if order.status is OrderStatus.OPEN:
             return await self.session.get_order(order.order_id, self.instrument)
         return order
 

@@ -142,6 +142,7 @@ class NadoSession(RawSession):
 
     async def place_order(self, submission: Submission) -> Order:
         check(submission)
+        raw.time_left_ms(submission, self._now_ms())
         signed = await self._signed(submission)
         waits = submission.intent.trigger_price is not None
         post = self._exchange.triggerPrivatePostExecute if waits else self._exchange.gatewayPrivatePostExecute
@@ -154,12 +155,12 @@ class NadoSession(RawSession):
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:
         digest, theirs = self._known(order_id, instrument), self._their_symbol(instrument)
         await self._contracts()
-        await self._first_found(
-            Action.CANCEL,
-            done,
-            lambda: self._exchange.cancel_orders([digest], theirs),
-            lambda: self._exchange.cancel_orders([digest], theirs, {"trigger": True}),
-        )
+        try:
+            await self._ask(Action.CANCEL, self._exchange.cancel_orders([digest], theirs), _canceled)
+        except VenueRejected as refusal:
+            if refusal.reason is not Reason.ORDER_NOT_FOUND:
+                raise
+            await self._ask(Action.CANCEL, self._exchange.cancel_orders([digest], theirs, {"trigger": True}), done)
 
     async def cancel_by_client_id(self, client_id: str, instrument: Instrument) -> None:
         mark, product = wire.Mark.of(client_id), self._product(instrument)
@@ -269,6 +270,12 @@ class NadoSession(RawSession):
 
     def _waiting(self, row: Document) -> Order:
         return wire.trigger_order(row, self._instrument(row["order"]["product_id"]))
+
+
+def _canceled(orders: Sequence[Document]) -> None:
+    """:raises VenueRejected: the venue has canceled none."""
+    if not orders:
+        raise VenueRejected(Reason.ORDER_NOT_FOUND, "the venue has no open order of that id")
 
 
 def _contracts(reply: Document) -> dict[str, str]:

@@ -13,6 +13,7 @@ from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
 from tests.adapters.ccxt.recorded.hibachi import HibachiWire
+from tests.adapters.ccxt.recorded.nado import NadoWire
 from tests.adapters.ccxt.recorded.orderly import OrderlyWire
 from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
@@ -23,6 +24,7 @@ WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "grvt": GrvtWire,
     "hibachi": HibachiWire,
     "modetrade": OrderlyWire,
+    "nado": NadoWire,
     "pacifica": PacificaWire,
     "woofipro": OrderlyWire,
 }
