@@ -10,10 +10,11 @@ from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.extended import EXTENDED
 from adapters.ccxt_venues.grvt import GRVT
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
+from adapters.ccxt_venues.lighter import LIGHTER
 from adapters.ccxt_venues.pacifica import PACIFICA
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, GRVT)
+_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, GRVT, LIGHTER)
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

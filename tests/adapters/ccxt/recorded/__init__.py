@@ -11,12 +11,14 @@ from typing import Final
 
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
+from tests.adapters.ccxt.recorded.lighter import LighterWire
 from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "extended": ExtendedWire,
     "grvt": GrvtWire,
+    "lighter": LighterWire,
     "pacifica": PacificaWire,
 }
 """By exchange. A wire is made anew for every test."""
