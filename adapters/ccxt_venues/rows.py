@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.ccxt_venues.aster import ASTER
+from adapters.ccxt_venues.dydx import DYDX
 from adapters.ccxt_venues.extended import EXTENDED
 from adapters.ccxt_venues.grvt import GRVT
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
@@ -15,6 +16,6 @@ from adapters.ccxt_venues.pacifica import PACIFICA
 from adapters.ccxt_venues.paradex import PARADEX
 from adapters.ccxt_venues.venue import Row
 
-_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, GRVT, LIGHTER)
+_ALL: Final = (HYPERLIQUID, PARADEX, ASTER, EXTENDED, PACIFICA, GRVT, LIGHTER, DYDX)
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

@@ -8,6 +8,8 @@ from typing import Final
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from adapters.ccxt_venues.bech32 import is_bech32
+
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
@@ -73,3 +75,7 @@ def lighter_key(value: str) -> str | None:
 def lighter_key_index(value: str) -> str | None:
     """Lower ones belong to the venue's own applications, and ccxt would take any other for 254."""
     return None if value.isdecimal() and value.isascii() and 4 <= int(value) <= 254 else "expected a number, 4 to 254"
+
+
+def dydx_address(value: str) -> str | None:
+    return None if is_bech32("dydx", value) else "expected an address of the dYdX chain: dydx1 and 38 letters"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tests.adapters.ccxt.recorded.dydx import DydxWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
 from tests.adapters.ccxt.recorded.lighter import LighterWire
@@ -16,6 +17,7 @@ from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
+    "dydx": DydxWire,
     "extended": ExtendedWire,
     "grvt": GrvtWire,
     "lighter": LighterWire,
