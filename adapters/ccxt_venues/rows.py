@@ -8,10 +8,12 @@ from typing import Final
 
 from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.derive import DERIVE
+from adapters.ccxt_venues.dydx import DYDX
 from adapters.ccxt_venues.extended import EXTENDED
 from adapters.ccxt_venues.grvt import GRVT
 from adapters.ccxt_venues.hibachi import HIBACHI
 from adapters.ccxt_venues.hyperliquid import HYPERLIQUID
+from adapters.ccxt_venues.lighter import LIGHTER
 from adapters.ccxt_venues.nado import NADO
 from adapters.ccxt_venues.orderly import MODETRADE, WOOFIPRO
 from adapters.ccxt_venues.pacifica import PACIFICA
@@ -25,6 +27,8 @@ _ALL: Final = (
     EXTENDED,
     PACIFICA,
     GRVT,
+    LIGHTER,
+    DYDX,
     WOOFIPRO,
     MODETRADE,
     HIBACHI,

@@ -8,12 +8,15 @@ from typing import Final
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from adapters.ccxt_venues.bech32 import is_bech32
+
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ORDERLY_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _BASE64_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _API_KEY: Final = re.compile(r"[!-~]{8,256}")
+_LIGHTER_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{80}")
 _DECIMAL_ID: Final = re.compile(r"[0-9]{1,20}")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -93,3 +96,16 @@ def solana_key(value: str) -> str | None:
     except ValueError:
         return "expected a Solana private key: base58 of 64 bytes"
     return None
+
+
+def lighter_key(value: str) -> str | None:
+    return None if _LIGHTER_KEY.fullmatch(value) else "expected the private key of an API key: 80 hex digits"
+
+
+def lighter_key_index(value: str) -> str | None:
+    """Lower ones belong to the venue's own applications, and ccxt would take any other for 254."""
+    return None if value.isdecimal() and value.isascii() and 4 <= int(value) <= 254 else "expected a number, 4 to 254"
+
+
+def dydx_address(value: str) -> str | None:
+    return None if is_bech32("dydx", value) else "expected an address of the dYdX chain: dydx1 and 38 letters"

@@ -18,6 +18,7 @@ from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
 from normalization.decimals import ceil_to
+from normalization.errors import UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.orders import (
     Execution,
@@ -119,7 +120,10 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         credential = OpenCredential(
             credential_id="c-1", account_id="a-1", exchange=exchange, network=Network.PAPER, secrets=fields
         )
-        session = await adapter.open(credential)
+        try:
+            session = await adapter.open(credential)
+        except UnsupportedOperation as lacking:
+            pytest.skip(lacking.message)
         stack.push_async_callback(session.close)
         markets = await adapter.markets(Network.PAPER)
         yield Bench(adapter, session, markets.resolve("BTC"))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from Crypto.Hash import keccak
 
@@ -48,10 +49,15 @@ def require(exchange: str, needs: Requirement | None) -> None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise UnsupportedOperation(
-            f"{exchange} needs more than the gateway installs by default: {needs.install}",
-            details={"exchange": exchange, "install": needs.install},
-        )
+        raise lacking(exchange, needs.install)
+
+
+def lacking(exchange: str, install: str) -> UnsupportedOperation:
+    """What is raised where a venue cannot be signed for: it says what to install."""
+    return UnsupportedOperation(
+        f"{exchange} needs more than the gateway installs by default. Run: {install}",
+        details={"exchange": exchange, "install": install},
+    )
 
 
 def _hash_in_c() -> None:
@@ -88,8 +94,12 @@ def _guard(base: Any) -> Any:
             return self._now_ms() * 1000
 
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            encoded = body.encode() if isinstance(body, str) else body
-            return await self._send(method, url, dict(headers or {}), encoded)
+            sent = dict(headers or {})
+            if isinstance(body, dict):
+                # ccxt leaves the fields of a form to its own sending.
+                sent["Content-Type"] = "application/x-www-form-urlencoded"
+                body = urlencode(body)
+            return await self._send(method, url, sent, body.encode() if isinstance(body, str) else body)
 
         async def throttle(self, cost: Any = None) -> None:
             """Our own budgets keep the pace."""

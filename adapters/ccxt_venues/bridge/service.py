@@ -94,6 +94,10 @@ class BridgedService:
     async def close(self) -> None:
         await self._listings.close()
 
+    def _exchange_of(self, credential: OpenCredential) -> Any:
+        """Takes a millisecond or two, and more where a venue's own library has to be loaded."""
+        return self._exchange(self._quirks.config(credential.secrets, self._site.network))
+
     def _exchange(self, config: Mapping[str, Any]) -> Any:
         guarded = exchange_class(self._quirks)
         # One row of nonces for all signers of the venue: it has plenty, and two credentials may share a signer.

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.adapters.ccxt.recorded.derive import DeriveWire
+from tests.adapters.ccxt.recorded.dydx import DydxWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
 from tests.adapters.ccxt.recorded.grvt import GrvtWire
 from tests.adapters.ccxt.recorded.hibachi import HibachiWire
+from tests.adapters.ccxt.recorded.lighter import LighterWire
 from tests.adapters.ccxt.recorded.nado import NadoWire
 from tests.adapters.ccxt.recorded.orderly import OrderlyWire
 from tests.adapters.ccxt.recorded.pacifica import PacificaWire
@@ -20,9 +22,11 @@ from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "derive": DeriveWire,
+    "dydx": DydxWire,
     "extended": ExtendedWire,
     "grvt": GrvtWire,
     "hibachi": HibachiWire,
+    "lighter": LighterWire,
     "modetrade": OrderlyWire,
     "nado": NadoWire,
     "pacifica": PacificaWire,
