@@ -31,6 +31,7 @@ from adapters.ccxt_venues.bech32 import bech32
 from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession, done, understood
+from adapters.ccxt_venues.checks import check
 from adapters.ccxt_venues.link import before_sending
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded, shortened
 from adapters.ccxt_venues.refusals import Action
@@ -87,6 +88,9 @@ _SETTLED_MS: Final = 30_000
 _SHORT_TERM, _CONDITIONAL, _LONG_TERM = 0, 32, 64
 _LIVE_STATUSES: Final = ("OPEN", "UNTRIGGERED", "BEST_EFFORT_OPENED")
 _PAGE: Final = 100
+
+# ccxt makes an empty list of whatever has no such part.
+_PARTS: Final = {"/orderbooks/": {"bids", "asks"}, "/candles/": {"candles"}}
 
 _SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 _POSITION_SIDES: Final = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
@@ -180,6 +184,9 @@ def _refusal(status: int, document: Document) -> tuple[str, str] | None:
 def _is_shaped(path: str, document: Document) -> bool:
     if path.endswith("/broadcast_tx_sync"):
         return isinstance(document, dict) and isinstance(document.get("result"), dict) and "code" in document["result"]
+    for part, names in _PARTS.items():
+        if part in path:
+            return isinstance(document, dict) and names <= document.keys()
     return isinstance(document, list if path.endswith("/orders") else dict)
 
 
@@ -293,6 +300,7 @@ class DydxSession(BridgedSession):
     async def place_order(self, submission: Submission) -> Order:
         if self._now_ms() > submission.valid_until_ms:
             raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: its time has passed")
+        check(submission)
         await before_sending(self._learn_account())
         height = await before_sending(self._latest_height()) if _cannot_rest(submission) else 0
         token = _height.set(height)

@@ -41,7 +41,7 @@ from normalization.decimals import trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate
 from normalization.orders import Limit, Market, Order, OrderType, Side, Stop, TakeProfit, TimeInForce
-from normalization.venue_failures import Reason, VenueFailure, VenueRejected, VenueUnclear
+from normalization.venue_failures import Reason, VenueFailure, VenueUnclear
 
 T = TypeVar("T")
 
@@ -244,9 +244,8 @@ class GrvtSession(BridgedSession):
             )
             try:
                 account, cookie, until_ms = await self._tools.link.ask_whole(Action.AUTHENTICATE, request, _session)
-            except VenueRejected:
-                # Its text may repeat the key.
-                raise VenueRejected(Reason.AUTHENTICATION_FAILED, "the venue does not accept this API key") from None
+            except VenueFailure as failure:
+                raise self._without_secrets(failure) from failure
             self._exchange.options |= {"AuthAccountId": account, "AuthCookieValue": cookie}
             self._logged_in_until_ms = until_ms - _FRESH_FOR_MS
 
