@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from sqlalchemy import text
 from storage.ports import Directory, Journal, UsageStore
 from storage.sql import Stores, open_sqlite
 from storage.sql.database import SqliteDatabase
+from storage.sql.postgresql.opening import open_postgresql
 from tests.storage.samples import database_path
+from tests.support.postgres_databases import empty
+
+OpenNode = Callable[[], Awaitable[Stores]]
 
 
 @pytest.fixture
@@ -49,10 +54,35 @@ async def database(empty_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @pytest.fixture
-async def stores(empty_path: Path) -> AsyncIterator[Stores]:
-    opened = await open_sqlite(empty_path)
-    yield opened
-    await opened.close()
+async def empty_url(postgres_url: str) -> str:
+    """A PostgreSQL database without rows."""
+    await empty(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Path | str:
+    """A database without rows on each engine."""
+    found: Path | str = request.getfixturevalue("empty_path" if request.param == "sqlite" else "empty_url")
+    return found
+
+
+@pytest.fixture
+async def open_node(place: Path | str) -> AsyncIterator[OpenNode]:
+    """Opens the stores as one more process would."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one() -> Stores:
+            opened = await (open_sqlite(place) if isinstance(place, Path) else open_postgresql(place))
+            stack.push_async_callback(opened.close)
+            return opened
+
+        yield open_one
+
+
+@pytest.fixture
+async def stores(open_node: OpenNode) -> Stores:
+    return await open_node()
 
 
 @pytest.fixture
