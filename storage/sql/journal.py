@@ -223,14 +223,11 @@ def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str
 
 def _claim(connection: Connection, owner: str, now_ms: int, until_ms: int, limit: int) -> list[JournalRow]:
     # SQLite has one writer at a time: nobody else claims meanwhile.
-    due = connection.scalars(due_orders(now_ms, limit)).all()
+    due = [order_key for order_key, _ in connection.execute(due_orders(now_ms, limit))]
     if not due:
         return []
     claimed = connection.execute(
-        update(journal)
-        .where(journal.c.order_key.in_(due))
-        .values(taken_over(owner, until_ms))
-        .returning(*COLUMNS)
+        update(journal).where(journal.c.order_key.in_(due)).values(taken_over(owner, until_ms)).returning(*COLUMNS)
     )
     by_key = {row.order_key: row for row in map(row_of, claimed)}
     return [by_key[key] for key in due]

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Insert, ScalarSelect, Select, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.ports import JournalRow
 from storage.sql.schema import journal, journal_events
-
 
 FIELDS: Final = JournalRow.__struct_fields__
 COLUMNS: Final = tuple(journal.c[name] for name in FIELDS)
@@ -65,7 +75,7 @@ def update_row(names: Iterable[str], sources: int) -> ReturningUpdate[Any]:
     )
 
 
-def due_orders(now_ms: int, limit: int) -> Select[tuple[str, int]]:
+def due_orders(now_ms: int, limit: int) -> Select[str, int]:
     """Keys of the orders that have to be looked after now: what has waited longest comes first."""
     return (
         select(journal.c.order_key, journal.c.due_ms)

@@ -14,8 +14,13 @@ from sqlalchemy.sql.elements import CompilerElement
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert:
-    """An INSERT with ``on_conflict_…``, in the engine's own dialect. Both spell these methods alike."""
-    if connection.dialect.name == "postgresql":
+    """An INSERT with ``on_conflict_…``, in the engine's own dialect."""
+    return insert_as(connection.dialect, table)
+
+
+def insert_as(dialect: Dialect, table: Table) -> sqlite.Insert:
+    """The same for a dialect. All spell these methods alike."""
+    if dialect.name == "postgresql":
         return cast("sqlite.Insert", postgresql.insert(table))
     return sqlite.insert(table)
 

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from storage.ports import Directory, Journal, UsageStore
-from storage.sql import Stores, open_sqlite
+from storage.sql import Place, Stores, open_sqlite
 from storage.sql.database import SqliteDatabase
-from storage.sql.postgresql.opening import open_postgresql
+from storage.sql.places import SqlitePlace
+from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import database_path
 from tests.support.postgres_databases import empty
 
@@ -61,19 +62,20 @@ async def empty_url(postgres_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest) -> Path | str:
-    """A database without rows on each engine."""
-    found: Path | str = request.getfixturevalue("empty_path" if request.param == "sqlite" else "empty_url")
-    return found
+def place(request: pytest.FixtureRequest) -> Place:
+    """A database without rows, on each engine."""
+    if request.param == "sqlite":
+        return SqlitePlace(request.getfixturevalue("empty_path"))
+    return PostgresPlace(request.getfixturevalue("empty_url"))
 
 
 @pytest.fixture
-async def open_node(place: Path | str) -> AsyncIterator[OpenNode]:
+async def open_node(place: Place) -> AsyncIterator[OpenNode]:
     """Opens the stores as one more process would."""
     async with AsyncExitStack() as stack:
 
         async def open_one() -> Stores:
-            opened = await (open_sqlite(place) if isinstance(place, Path) else open_postgresql(place))
+            opened = await place.open()
             stack.push_async_callback(opened.close)
             return opened
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storage.ports import Journal, JournalChange, JournalRow, OrderState
 from storage.sql import Stores, open_sqlite
-from storage.sql.postgresql.opening import open_postgresql
+from storage.sql.postgresql.place import PostgresPlace
 from storage.sql.schema import NEVER_MOVES
 from tests.storage.samples import LEASE_MS, NOW_MS, order
 from tests.support.postgres_databases import empty
@@ -141,7 +141,7 @@ def test_an_order_has_one_owner_per_fence_and_only_it_moves_the_order(
 @given(steps=st.lists(_STEPS, min_size=8, max_size=30))
 def test_so_it_is_on_postgresql(postgres_url: str, steps: list[Step]) -> None:
     asyncio.run(empty(postgres_url))
-    asyncio.run(_play(lambda: open_postgresql(postgres_url), steps))
+    asyncio.run(_play(PostgresPlace(postgres_url).open, steps))
 
 
 async def _play(open_node: Callable[[], Awaitable[Stores]], steps: list[Step]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
-from storage.sql.postgresql.opening import upgrade_postgresql
+from storage.sql.postgresql.place import PostgresPlace
 from storage.sql.schema import directory_revision, metadata
 from tests.support.postgres_server import LOCKED_USER, PASSWORD, shared_server
 
@@ -44,7 +44,7 @@ class PostgresDatabases:
     async def prepare(self) -> None:
         await self.run(f'CREATE DATABASE "{_TEMPLATE}" TEMPLATE template0')
         await self.run(f"CREATE USER {LOCKED_USER} PASSWORD '{PASSWORD}'")
-        await upgrade_postgresql(self.url(_TEMPLATE))
+        await PostgresPlace(self.url(_TEMPLATE)).upgrade()
 
 
 @contextmanager
@@ -66,6 +66,7 @@ async def empty(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         tables = ", ".join(table.name for table in metadata.sorted_tables if table is not directory_revision)
-        await connection.execute(f"TRUNCATE {tables}; UPDATE directory_revision SET revision = 0")
+        await connection.execute(f"TRUNCATE {tables}")
+        await connection.execute("UPDATE directory_revision SET revision = 0")
     finally:
         await connection.close()

@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
@@ -44,9 +44,8 @@ class PostgresServer:
         self.port = _free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        if os.geteuid() == 0:
-            user = pwd.getpwnam(_UNPRIVILEGED)
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
+        if (user := _as_somebody()) is not None:
+            os.chown(self.directory, user, -1)
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
         access = self._data / "pg_hba.conf"
         access.write_text(f"host all {LOCKED_USER} 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
@@ -69,18 +68,15 @@ class PostgresServer:
             *self._options,
         ]
         flags = [part for setting in settings for part in ("-c", setting)]
+        command = [str(binaries() / "postgres"), "-D", str(self._data), *flags]
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self._data, *flags],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self.directory,
-                **_as_somebody(),
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, cwd=self.directory, user=_as_somebody()
             )
+        self._process = process
         deadline = time.monotonic() + START_WITHIN_S
         while subprocess.run([binaries() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode:
-            assert self._process.poll() is None, self.log
+            assert process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
             time.sleep(0.02)
         return self
@@ -131,7 +127,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(
-            [binaries() / program, *arguments], capture_output=True, cwd=self.directory, check=False, **_as_somebody()
+            [binaries() / program, *arguments], capture_output=True, cwd=self.directory, user=_as_somebody()
         )
         assert done.returncode == 0, done.stderr.decode()
 
@@ -146,7 +142,7 @@ def shared_server(directory: Path) -> Iterator[int]:
         fcntl.flock(users, fcntl.LOCK_SH)
         ready = directory / _READY
         if not ready.exists():
-            keeper = [sys.executable, __file__, directory]
+            keeper = [sys.executable, __file__, str(directory)]
             with (directory / "keeper.log").open("wb") as log:
                 subprocess.run(keeper, stdout=log, stderr=log, start_new_session=True, check=True)
             deadline = time.monotonic() + START_WITHIN_S
@@ -198,12 +194,9 @@ def _version(folder: Path) -> int:
     return int(said.split()[2].partition(".")[0]) if said else 0
 
 
-def _as_somebody() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam(_UNPRIVILEGED)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+def _as_somebody() -> int | None:
+    """The user to run as, where it cannot be this one: PostgreSQL refuses to be root."""
+    return pwd.getpwnam(_UNPRIVILEGED).pw_uid if os.geteuid() == 0 else None
 
 
 def _free_port() -> int:

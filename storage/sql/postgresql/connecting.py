@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,10 @@ PATIENCE_S: Final = 0.8
 
 _PORT: Final = 5432
 _NO_ADDRESS: Final = "it is not an address"
+_HAS_PORT: Final = re.compile(r":\d{1,5}$")
+# One or several, each perhaps with a port; or the directory of a socket.
+_HOST: Final = r"(?:[\w.-]+|\[[\w:.%]+\])(?::\d{1,5})?"
+_HOSTS: Final = re.compile(rf"/[^,]*|{_HOST}(?:,{_HOST})*")
 _STALLED_AFTER_MS: Final = 5_000
 # A server whose default is not to flush would take our durable commits for others.
 _FLUSH: Final = (
@@ -50,7 +55,9 @@ class Connector:
         """
         session = self._session if flushes else {**self._session, "synchronous_commit": "off"}
         try:
-            connection = await asyncpg.connect(self._url, timeout=self.patience_s, server_settings=session)
+            # It takes fractions of seconds, whatever its signature was taken for.
+            timeout: Any = self.patience_s
+            connection = await asyncpg.connect(self._url, timeout=timeout, server_settings=session)
         except asyncpg.ClientConfigurationError as error:
             raise bad_address(str(error).partition("\n")[0]) from None
         except ValueError:
@@ -93,5 +100,7 @@ def _place(url: str) -> str:
     if len(parts.path) < 2:
         raise bad_address("it names no database")
     host = parts.netloc.rpartition("@")[2] or hosts[0]
-    port = "" if ":" in host or host.startswith("/") else f":{_PORT}"
+    if not _HOSTS.fullmatch(host):
+        raise bad_address("its host or port is malformed")
+    port = "" if _HAS_PORT.search(host) or host.startswith("/") else f":{_PORT}"
     return f"{host}{port}{parts.path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Final, NamedTuple
 
@@ -130,7 +131,8 @@ def silent(server: str) -> StorageUnavailable:
 
 
 def unreachable(server: str, error: OSError) -> StorageUnavailable:
-    reason = error.strerror or type(error).__name__
+    # The event loop puts a text of its own in place of the system's.
+    reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or type(error).__name__
     return StorageUnavailable(f"{server} cannot be reached: {reason}", _CHECK_ADDRESS)
 
 

@@ -78,7 +78,7 @@ class PostgresJournal(SqlJournal):
         try:
             found = await (self._flushing if durable else self._quick).ask(statement.sql, parameters, key=order_key)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name != _EVENTS_KEY:
+            if getattr(error, "constraint_name", None) != _EVENTS_KEY:
                 raise ValueError(NOT_ITS_OWN) from error
             # Two were after the same row, and this one counted its events before the other's was there. Statement by
             # statement, the row is held while its events are counted.

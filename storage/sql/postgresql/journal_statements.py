@@ -8,9 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Insert, Select, bindparam, exists, insert, literal_column, select, true, update
+from sqlalchemy import (
+    Dialect,
+    Executable,
+    Insert,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    exists,
+    insert,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.dialects.postgresql import insert as insert_into
 
 from storage.sql.journal_statements import (
     COLUMNS,
@@ -22,22 +35,22 @@ from storage.sql.journal_statements import (
     update_row,
 )
 from storage.sql.schema import journal, journal_events
-from storage.sql.statements import Compiled
+from storage.sql.statements import Compiled, insert_as
 
-DIALECT: Final = asyncpg.dialect()
+DIALECT: Final[Dialect] = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _EVENT: Final = ("order_key", "number", "at_ms", "state", "fence", "note")
 
 
 def _placed(into: Insert) -> Compiled:
     """Whether ``into`` stored a row; then its first event is there too."""
     stored = into.returning(*COLUMNS).cte("stored")
-    one, nothing = literal_column("1"), literal_column("''")
-    event = select(stored.c.order_key, one, stored.c.created_at_ms, stored.c.state, stored.c.fence, nothing)
+    first, nothing = literal_column("1", Integer), literal_column("''", String)
+    event = select(stored.c.order_key, first, stored.c.created_at_ms, stored.c.state, stored.c.fence, nothing)
     logged = insert(journal_events).from_select(_EVENT, event).cte("logged")
     return Compiled(select(exists(select(stored.c.order_key))).add_cte(logged), DIALECT)
 
 
-INSERT: Final = _placed(insert_row(insert_into(journal)))
+INSERT: Final = _placed(insert_row(insert_as(DIALECT, journal)))
 """False, and nothing is stored, where the account and credential have an order of that client order id."""
 
 INSERT_LEG: Final = _placed(insert(journal).values(NEW_ROW))
@@ -47,7 +60,9 @@ INSERT_LEG: Final = _placed(insert(journal).values(NEW_ROW))
 def change_row(names: Iterable[str], sources: int, *, logged: bool) -> Compiled:
     """``update_row``, and with ``logged`` its event with the parameter ``note``. The row as it then is, else NULLs."""
     moved = update_row(names, sources).cte("moved")
-    found: Select[Any] = select(*moved.c).select_from(select(literal_column("1")).subquery("one").outerjoin(moved, true()))
+    found: Select[Any] = select(*moved.c).select_from(
+        select(literal_column("1")).subquery("one").outerjoin(moved, true())
+    )
     if logged:
         event = select(
             moved.c.order_key,
@@ -61,7 +76,7 @@ def change_row(names: Iterable[str], sources: int, *, logged: bool) -> Compiled:
     return Compiled(found, DIALECT)
 
 
-def claim(owner: str, now_ms: int, until_ms: int, limit: int) -> Select[Any]:
+def claim(owner: str, now_ms: int, until_ms: int, limit: int) -> Executable:
     """Take over what is due and nobody else is taking, what has waited longest first."""
     due = due_orders(now_ms, limit).with_for_update(skip_locked=True).cte("due")
     claimed = (
