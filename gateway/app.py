@@ -19,6 +19,7 @@ from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
 from gateway.data_dir import claimed
+from gateway.database import concerns, database_of
 from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
@@ -38,7 +39,7 @@ from gateway.settings import Settings
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
-from storage.sql import Stores, open_sqlite
+from storage.sql import Stores
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -87,7 +88,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=True,
+            alone=settings.database_url is None,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -191,7 +192,10 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(claimed(settings.data_dir))
-        stores = await open_sqlite(settings.data_dir / "venuegate.db")
+        database = database_of(settings)
+        for concern in await concerns(database, clock):
+            _log.warning(concern)
+        stores = await database.open()
         stack.push_async_callback(stores.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
