@@ -124,6 +124,7 @@ class Gateway:
             authenticator=self.authenticator,
             limiter=self.limiter,
             dispatcher=dispatcher,
+            keyring=keyring,
             metrics=self.metrics,
             clock=clock,
         )

@@ -38,13 +38,13 @@ class Callers:
             raise tier_refusal(principal)
         return principal
 
-    def new_session(self, principal: Principal | None) -> Session | None:
+    def new_session(self, principal: Principal | None, *, can_be_asked: bool) -> Session | None:
         """None where there is no room and none is needed.
 
         :raises SessionsFull: there is no room for one who has no key.
         """
         try:
-            return self._sessions.open(None if principal is None else principal.account_id)
+            return self._sessions.open(None if principal is None else principal.account_id, can_be_asked=can_be_asked)
         except SessionsFull:
             if principal is None:
                 raise

@@ -3,10 +3,10 @@ has said yes.
 
 The value of a request is what its orders may cost at most, all of them together, in quote units:
 
-    limit buy, post-only     size × its price
-    limit sell               size × its price or the best price on the venue, whichever is higher: it may fill there
-    market                   size × the best price on the venue; of a buy, with its slippage bound on top
-    stop, take-profit        size × its trigger price or the best price on the venue, whichever is higher
+    limit buy, post-only     size, at its price
+    limit sell               size, at its price or the best price on the venue, whichever is higher: it may fill there
+    market                   size, at the best price on the venue; of a buy, with its slippage bound on top
+    stop, take-profit        size, at its trigger price or the best price on the venue, whichever is higher
 
 Orders that can only reduce a position count nothing: whatever a key may do, it can get out.
 """

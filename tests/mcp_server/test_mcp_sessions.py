@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ async def test_a_session_with_an_open_stream_never_leaves() -> None:
     clock = ManualClock()
     sessions = Sessions(clock)
     (session,) = fill(sessions, 1)
-    session.stream = Stream()
+    session.stream = Stream(make_mocked_request("GET", "/mcp"), "")
     clock.advance(10 * IDLE_S)
     assert sessions.find(session.id) is session
 
