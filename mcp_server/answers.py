@@ -39,7 +39,7 @@ class Answers:
         self._clock = clock
 
     async def answer(self, asked: Asked, call: ToolCall, session: Session | None = None) -> Reply:
-        """:raises RpcError: it comes back with a ``requestState`` that is none of ours."""
+        """:raises RpcError: its ``requestState`` is none of ours, or it needs a capability that the client has not."""
         verdict = Verdict.NOT_SAID
         state = asked.message.text("requestState") if asked.modern else None
         if state is not None:
@@ -48,7 +48,12 @@ class Answers:
         if verdict is Verdict.NO:
             return self._replies.message(_refused(asked, confirmations.declined()), asked.trace, asked.accepts)
         events = Events(asked.request, asked.trace.request_id)
-        body = await self._told(asked, call, session, events, confirmed=verdict is Verdict.YES)
+        try:
+            body = await self._told(asked, call, session, events, confirmed=verdict is Verdict.YES)
+        except RpcError as error:
+            if events.response is None:
+                raise
+            body = error.body()
         if events.response is None:
             return self._replies.message(body, asked.trace, asked.accepts)
         with contextlib.suppress(ConnectionError):
@@ -76,7 +81,9 @@ class Answers:
         try:
             return await self._performed(asked, call, asked.trace, confirmed=confirmed)
         except ConfirmationRequired as needed:
-            if asked.modern and confirmations.can_be_asked(client_capabilities(asked.message)):
+            if asked.modern:
+                if not confirmations.can_be_asked(client_capabilities(asked.message)):
+                    raise confirmations.missing_capability(needed, asked.id) from None
                 result = self._request_states.input_required(needed, call, asked.credentials)
                 return protocol.result(asked.id, result)
             if session is None or not session.can_be_asked or not asked.accepts.stream:

@@ -21,8 +21,9 @@ from gateway.clock import Clock
 from gateway.operations.desk import Leg
 from gateway.orders.confirmation import ConfirmationRequired
 from gateway.pipeline import Credentials
+from mcp_server import results
 from mcp_server.calls import ToolCall
-from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of, text_of
+from mcp_server.protocol import INVALID_PARAMS, MISSING_CAPABILITY, Message, RpcError, members_of, text_of
 from mcp_server.questions import Said
 from normalization.decimals import plain
 from normalization.errors import OperationNotAllowed
@@ -85,12 +86,21 @@ def unanswered() -> OperationNotAllowed:
 
 
 def cannot_ask(needed: ConfirmationRequired) -> OperationNotAllowed:
-    """``needed``, with what would have to be different."""
+    """What a client of the era of handshakes hears that cannot ask anybody."""
     return OperationNotAllowed(
-        f"{needed.message} This client cannot ask anybody: it has to declare elicitation, and, before 2026-07-28, take "
-        "events and keep the session that initialize opens.",
+        f"{needed.message} This client cannot ask anybody: it has to declare elicitation, take events and keep the "
+        "session that initialize opens.",
         details=needed.details,
     )
+
+
+def missing_capability(needed: ConfirmationRequired, id: bytes) -> RpcError:
+    """The same in the later era, which has an error of its own for it."""
+    error = OperationNotAllowed(
+        f"{needed.message} This client cannot ask anybody: it has to declare elicitation.", details=needed.details
+    )
+    data = {"requiredCapabilities": {"elicitation": {"form": {}}}, **results.envelope(error)}
+    return RpcError(MISSING_CAPABILITY, error.message, status=400, data=data, id=id)
 
 
 class RequestStates:

@@ -129,7 +129,6 @@ async def test_who_cannot_ask_is_refused_and_told_why(desk: McpDesk) -> None:
         await desk.call(*order),
         await desk.call(*order, Mcp_Session_Id=await session_of(desk, HELLO)),
         await desk.call(*order, Mcp_Session_Id=session, Accept="application/json"),
-        await desk.ask_alone("tools/call", {"name": order[0], "arguments": order[1]}),
     ):
         assert refused.result["isError"] is True
         assert refused.structured["code"] == "OPERATION_NOT_ALLOWED"
@@ -140,6 +139,17 @@ async def test_who_cannot_ask_is_refused_and_told_why(desk: McpDesk) -> None:
             "quote": "USD",
         }
         assert "declare elicitation" in refused.structured["error"]
+    assert desk.venue.sent == []
+
+
+async def test_who_cannot_ask_is_told_which_capability_is_missing(desk: McpDesk) -> None:
+    params = {"name": "place_limit_order", "arguments": desk.limit()}
+    for meta, status in (({}, 400), ({"progressToken": 1}, 200)):
+        refused = await desk.ask_alone("tools/call", {**params, "_meta": meta})
+        assert (refused.status, refused.error["code"]) == (status, -32021)
+        data = refused.error["data"]
+        assert data["requiredCapabilities"] == {"elicitation": {"form": {}}}
+        assert (data["code"], data["details"]["reason"]) == ("OPERATION_NOT_ALLOWED", "CONFIRMATION_REQUIRED")
     assert desk.venue.sent == []
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from adapters.paper import PaperAdapter
 from gateway.operations.table import OPERATIONS
@@ -61,6 +64,12 @@ class Said:
         return found
 
 
+class Check(msgspec.Struct, frozen=True, rename={"error_message": "errorMessage"}):
+    id: str
+    status: str
+    error_message: str = ""
+
+
 class Trader:
     """An account with a key that asks a person above 1000, and a credential; it runs what is in the Node world."""
 
@@ -98,6 +107,19 @@ class Trader:
         return await self.run(
             launcher, "--cli", self.url, "--header", header, "--protocol-era", era, "--method", *arguments
         )
+
+    async def conforms(self, suite: str, scenario: str, url: str, into: Path, *arguments: str) -> list[Check]:
+        """What a scenario of the conformance suite finds."""
+        script = MODULES / suite / "dist" / "index.js"
+        given = ("server", "--url", url, "--scenario", scenario, "--output-dir", str(into), *arguments)
+        said = await self.run(script, *given)
+        return checks_in(into, said)
+
+
+def checks_in(directory: Path, said: Said) -> list[Check]:
+    found = list(directory.glob("*/checks.json"))
+    assert len(found) == 1, said.stdout + said.stderr
+    return msgspec.json.decode(found[0].read_bytes(), type=list[Check])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -154,3 +176,85 @@ async def test_the_inspector_finds_nothing_wrong_with_the_tools(trader: Trader, 
     assert "0 errors" in listed.stderr or "error" not in listed.stderr.lower(), listed.stderr
     call = ("tools/call", "--tool-name", "get_balance", "--tool-arg", f"credentialId={trader.credential_id}")
     assert (await trader.inspect(era, *call)).json["structuredContent"]["equity"]
+
+
+ANONYMOUS = [
+    (suite, scenario)
+    for suite, scenarios in {
+        "@modelcontextprotocol/conformance": ("server-initialize", "ping", "tools-list", "dns-rebinding-protection"),
+        "conformance-next": (
+            "server-initialize",
+            "server-session-lifecycle",
+            "ping",
+            "tools-list",
+            "dns-rebinding-protection",
+        ),
+    }.items()
+    for scenario in scenarios
+]
+
+
+@pytest.mark.parametrize(("suite", "scenario"), ANONYMOUS)
+async def test_the_conformance_suite_passes_in_sessions(
+    trader: Trader, tmp_path: Path, suite: str, scenario: str
+) -> None:
+    checks = await trader.conforms(suite, scenario, trader.url, tmp_path)
+    assert "SUCCESS" in {check.status for check in checks}
+    assert [check for check in checks if check.status not in ("SUCCESS", "INFO")] == []
+
+
+# What the suite asks of tools, prompts and resources that only servers made for it have.
+NOT_FOR_US = {
+    "sep-2575-server-rejects-undeclared-capability",
+    "sep-2575-missing-capability-http-400",
+    "sep-2575-http-server-no-independent-requests-on-stream",
+    "sep-2575-server-no-log-without-loglevel",
+    "sep-2549-prompts-list-caching-hints",
+    "sep-2549-resources-list-caching-hints",
+    "sep-2549-resources-templates-list-caching-hints",
+    "sep-2549-resources-read-caching-hints",
+}
+
+
+@pytest.mark.parametrize("scenario", ["server-stateless", "http-header-validation", "caching", "tools-list"])
+async def test_the_conformance_suite_passes_without_sessions(trader: Trader, tmp_path: Path, scenario: str) -> None:
+    async with bearing_the_key(trader) as url:
+        checks = await trader.conforms("conformance-next", scenario, url, tmp_path, "--spec-version", "2026-07-28")
+    assert len([check for check in checks if check.status == "SUCCESS"]) >= 4
+    failed = [check for check in checks if check.status == "FAILURE" and check.id not in NOT_FOR_US]
+    assert failed == []
+    for check in checks:
+        if check.status == "FAILURE":
+            assert "Not testable" in check.error_message or "Method not found" in check.error_message, check
+
+
+@contextlib.asynccontextmanager
+async def bearing_the_key(trader: Trader) -> AsyncIterator[str]:
+    """A relay to the gateway for a client that has no way to show a key."""
+
+    async def pass_on(request: web.Request) -> web.StreamResponse:
+        kept = {name: value for name, value in request.headers.items() if name.lower() not in OF_A_CONNECTION}
+        kept["Authorization"] = f"Bearer {trader.key}"
+        body = await request.read()
+        async with trader.gateway.client.request(request.method, trader.url, data=body, headers=kept) as answer:
+            headers = {name: value for name, value in answer.headers.items() if name.lower() not in OF_A_CONNECTION}
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            await response.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            return response
+
+    app = web.Application()
+    app.router.add_route("*", "/mcp", pass_on)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/mcp"
+    finally:
+        await runner.cleanup()
+
+
+OF_A_CONNECTION = {"content-length", "transfer-encoding", "connection"}

@@ -13,12 +13,13 @@ import pytest_asyncio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitRequestParams, ElicitResult
 
 from adapters.paper import PaperAdapter
 from gateway.operations.table import OPERATIONS
 from mcp_server.catalog import snake_case
 from sandbox.exchange import PaperExchange
-from storage.ports import Tier
+from storage.ports import Scopes, Tier
 from tests.support.served import FrozenWallClock, Served, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,11 +34,11 @@ class Trader:
         self.credential_id = credential_id
 
     @contextlib.asynccontextmanager
-    async def client(self, mode: str, key: str | None = None) -> AsyncIterator[Client]:
+    async def client(self, mode: str, key: str | None = None, **more: Any) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key or self.key}"}
         async with httpx2.AsyncClient(headers=headers) as http:
             transport = streamable_http_client(f"{self.gateway.url}/mcp", http_client=http)
-            async with Client(transport, mode=mode, read_timeout_seconds=20) as client:
+            async with Client(transport, mode=mode, read_timeout_seconds=20, **more) as client:
                 yield client
 
 
@@ -111,6 +112,27 @@ async def test_progress_reaches_its_callback(trader: Trader, mode: str) -> None:
         result = await client.call_tool("place_market_order", arguments, progress_callback=on_progress)
     assert structured(result)["status"] == "FILLED"
     assert heard[0] == (0, "Checking the request")
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_person_is_asked_about_a_large_order(trader: Trader, mode: str) -> None:
+    account = await trader.gateway.account()
+    key = await trader.gateway.key(account, scopes=Scopes(confirm_above=Decimal(100)))
+    credential = await trader.gateway.credential(account, "paper")
+    arguments = {"credentialId": credential.credential_id, "market": "BTC-USD-PERP", "side": "BUY", "size": "0.01"}
+    asked: list[str] = []
+    answers = [ElicitResult(action="decline"), ElicitResult(action="accept", content={"place": True})]
+
+    async def answer(context: object, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return answers[len(asked) - 1]
+
+    async with trader.client(mode, key, elicitation_callback=answer) as client:
+        declined = await client.call_tool("place_market_order", arguments)
+        placed = await client.call_tool("place_market_order", arguments)
+    assert structured(declined)["details"]["reason"] == "CONFIRMATION_DECLINED"
+    assert structured(placed)["status"] == "FILLED"
+    assert "BUY 0.01 BTC-USD-PERP, market" in asked[1]
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
