@@ -21,6 +21,13 @@ class Callers:
         self._authenticator = authenticator
         self._sessions = sessions
 
+    def credentials(self, shown: Credentials, session_id: str | None) -> Credentials:
+        """What a request bears: the key it shows, else the one that was made over its session."""
+        if session_id is None or shows_key(shown):
+            return shown
+        session = self._sessions.find(session_id)
+        return shown if session is None or session.key is None else shown._replace(api_key=session.key)
+
     async def principal(self, credentials: Credentials) -> Principal | None:
         """Whose key it is; None where none is shown.
 

@@ -119,14 +119,15 @@ class McpServer:
         with self.in_flight.counted():
             message = protocol.read(await read_json_body(request, self._max_body_bytes))
             modern = is_modern(message, headers)
+            session_id = None if modern else headers.get(_SESSION)
             asked = Asked(
                 request=request,
                 trace=trace,
                 message=message,
                 accepts=accepts,
                 groups=groups,
-                credentials=shown_credentials(request),
-                session_id=None if modern else headers.get(_SESSION),
+                credentials=self._callers.credentials(shown_credentials(request), session_id),
+                session_id=session_id,
                 modern=modern,
             )
             try:
@@ -253,7 +254,8 @@ class McpServer:
         session_id = request.headers.get(_SESSION)
         if session_id is None:
             raise RpcError(INVALID_REQUEST, f"Invalid request: {SESSION_HEADER} is missing", status=400)
-        session = self._callers.session(session_id, await self._callers.principal(shown_credentials(request)))
+        credentials = self._callers.credentials(shown_credentials(request), session_id)
+        session = self._callers.session(session_id, await self._callers.principal(credentials))
         if session is None:
             raise RpcError(INVALID_REQUEST, "Invalid request: there is no such session", status=404)
         return session

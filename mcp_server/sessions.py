@@ -7,10 +7,11 @@ import secrets
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from gateway.clock import Clock
+from mcp_server.protocol import notification
 from mcp_server.questions import Questions
 from mcp_server.streams import Stream
 from normalization.errors import RateLimited
@@ -24,15 +25,17 @@ _CHECK_DIGITS: Final = 8
 class Session:
     """``account_id`` is whose it is, None while it is nobody's. One with a call or a stream open is not idle.
 
-    ``can_be_asked``: its client said that it shows forms to a person.
+    ``can_be_asked``: its client said that it shows forms to a person. ``key`` is the API key that was made over it,
+    None where its client brings its own.
     """
 
-    __slots__ = ("account_id", "calls", "can_be_asked", "id", "questions", "stream", "used_at")
+    __slots__ = ("account_id", "calls", "can_be_asked", "id", "key", "questions", "stream", "used_at")
 
     def __init__(self, id: str, account_id: str | None, can_be_asked: bool, now: float) -> None:
         self.id = id
         self.account_id = account_id
         self.can_be_asked = can_be_asked
+        self.key: str | None = None
         self.questions = Questions()
         self.used_at = now
         self.calls = 0
@@ -41,6 +44,14 @@ class Session:
     @property
     def is_busy(self) -> bool:
         return self.calls > 0 or self.stream is not None
+
+    async def becomes(self, account_id: str, key: str) -> None:
+        """From now on it is that account's, which has signed up over it; what it may use has changed."""
+        self.account_id = account_id
+        self.key = key
+        if self.stream is not None:
+            with suppress(ConnectionError):
+                await self.stream.send(notification("notifications/tools/list_changed", {}))
 
     def end(self) -> None:
         """Nobody waits over it any more."""

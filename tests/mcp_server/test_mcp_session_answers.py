@@ -93,6 +93,25 @@ async def test_a_flood_of_hellos_is_429_without_a_key_and_served_with_one(
     assert (await desk.ask("ping", key=None, Mcp_Session_Id=ids[0])).status == 200
 
 
+async def test_a_session_that_signed_up_is_that_accounts_and_its_client_is_told(desk: McpDesk) -> None:
+    id = await desk.session()
+    found = desk.gateway.gateway.mcp.sessions.find(id)
+    assert found is not None
+    headers = {"Accept": "text/event-stream", "Mcp-Session-Id": id}
+    async with asyncio.timeout(20), desk.gateway.client.get(desk.url, headers=headers) as stream:
+        assert await stream.content.readline() == b": open\n"
+        await found.becomes(desk.account.account_id, desk.key)
+        told = b"".join([await stream.content.readline() for _ in range(3)])
+        assert b'"method":"notifications/tools/list_changed"' in told
+    assert len((await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result["tools"]) == 23
+    called = await desk.call("get_balance", desk.with_credential(), key=None, Mcp_Session_Id=id)
+    assert called.result["isError"] is False
+    stranger = await desk.another_key()
+    assert (await desk.ask("tools/list", key=stranger, Mcp_Session_Id=id)).status == 404
+    assert (await desk.send(b"", method="DELETE", Mcp_Session_Id=id)).status == 200
+    assert (await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).status == 404
+
+
 async def test_ids_of_requests_repeat_across_sessions(desk: McpDesk) -> None:
     one, two = await desk.session(), await desk.session(desk.key)
     answers = await asyncio.gather(
