@@ -46,7 +46,9 @@ class ToolCall(msgspec.Struct, frozen=True):
             return self.arguments
 
     def with_client_order_id(self, client_order_id: str) -> ToolCall:
-        """The same call under that id, unless it has one of its own already."""
+        """The same call under that id, unless it has one of its own already, or takes none."""
+        if self.tool is None or "client_order_id" not in self.tool.operation.request.__struct_fields__:
+            return self
         members = dict(members_of(msgspec.Raw(self.arguments)))
         given = members.get("clientOrderId")
         if given is not None and bytes(given) != b"null":

@@ -20,12 +20,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from adapters.paper import PaperAdapter
 from gateway.operations.table import OPERATIONS
 from mcp_server.catalog import snake_case
-from sandbox.exchange import PaperExchange
 from storage.ports import Scopes
-from tests.support.served import FrozenWallClock, Served, served
+from tests.support.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,7 +34,8 @@ WITHIN_S = 60
 ALL_TOOLS = [snake_case(name) for name in OPERATIONS]
 
 
-def node() -> str:
+@pytest.fixture(scope="module")
+def program() -> str:
     """A Node that the clients run on: the one that came with them, else the system's."""
     if not MODULES.is_dir():
         pytest.skip("the clients are not installed: make mcp-clients")
@@ -122,22 +121,12 @@ def checks_in(directory: Path, said: Said) -> list[Check]:
     return msgspec.json.decode(found[0].read_bytes(), type=list[Check])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    node()
-    clock = FrozenWallClock()
-    paper = PaperAdapter(PaperExchange(seed=7, path=None, now_ms=clock.now_ms))
-    async with served(tmp_path_factory.mktemp("gateway"), {"paper": paper}, clock) as found:
-        yield found
-    await paper.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def trader(gateway: Served) -> Trader:
-    account = await gateway.account()
-    credential = await gateway.credential(account, "paper")
-    key = await gateway.key(account, scopes=Scopes(confirm_above=Decimal(1000)))
-    return Trader(node(), gateway, key, credential.credential_id)
+async def trader(program: str, paper_gateway: Served) -> Trader:
+    account = await paper_gateway.account()
+    credential = await paper_gateway.credential(account, "paper")
+    key = await paper_gateway.key(account, scopes=Scopes(confirm_above=Decimal(1000)))
+    return Trader(program, paper_gateway, key, credential.credential_id)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from adapters.paper import PaperAdapter
 from gateway.operations.table import OPERATIONS
 from mcp_server.catalog import snake_case
-from sandbox.exchange import PaperExchange
 from storage.ports import Scopes, Tier
-from tests.support.served import FrozenWallClock, Served, served
+from tests.support.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,21 +40,12 @@ class Trader:
                 yield client
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    clock = FrozenWallClock()
-    paper = PaperAdapter(PaperExchange(seed=7, path=None, now_ms=clock.now_ms))
-    async with served(tmp_path_factory.mktemp("gateway"), {"paper": paper}, clock) as found:
-        yield found
-    await paper.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def trader(gateway: Served) -> Trader:
+async def trader(paper_gateway: Served) -> Trader:
     """With an account of its own."""
-    account = await gateway.account()
-    credential = await gateway.credential(account, "paper")
-    return Trader(gateway, await gateway.key(account), credential.credential_id)
+    account = await paper_gateway.account()
+    credential = await paper_gateway.credential(account, "paper")
+    return Trader(paper_gateway, await paper_gateway.key(account), credential.credential_id)
 
 
 def structured(result: Any) -> dict[str, Any]:

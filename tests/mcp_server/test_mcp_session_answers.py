@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from mcp_server.sessions import IDLE_S, Sessions
-from tests.mcp_server.mcp_desk import HELLO, McpDesk
+from tests.mcp_server.mcp_desk import HELLO, Answered, McpDesk
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -110,6 +111,29 @@ async def test_a_session_that_signed_up_is_that_accounts_and_its_client_is_told(
     assert (await desk.ask("tools/list", key=stranger, Mcp_Session_Id=id)).status == 404
     assert (await desk.send(b"", method="DELETE", Mcp_Session_Id=id)).status == 200
     assert (await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).status == 404
+
+
+async def test_whatever_is_thrown_at_it_v1_is_unharmed(desk: McpDesk) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    hostile: list[Callable[[], Awaitable[Answered]]] = [
+        lambda: desk.send(ping, Origin="https://evil.example"),
+        lambda: desk.send(ping, Host="evil.example"),
+        lambda: desk.send(b"[" * 60_000),
+        lambda: desk.send(b" " * 70_000),
+        lambda: desk.send(ping, Mcp_Session_Id="x" * 4_000),
+        lambda: desk.send(ping),
+        lambda: desk.ask("initialize", {**HELLO, "protocolVersion": []}, key=None),
+        lambda: desk.ask("initialize", HELLO, key=None),
+    ]
+    sessions = len(desk.gateway.gateway.mcp.sessions)
+    attacked, served = await asyncio.gather(
+        asyncio.gather(*(attack() for _ in range(10) for attack in hostile)),
+        asyncio.gather(*(desk.gateway.post({"operation": "listCredentials"}, desk.key) for _ in range(20))),
+    )
+    assert [answer.status for answer in attacked[:8]] == [403, 403, 400, 413, 404, 400, 200, 200]
+    assert [answer.status for answer in attacked] == [answer.status for answer in attacked[:8]] * 10
+    assert {answer.status for answer in served} == {200}
+    assert len(desk.gateway.gateway.mcp.sessions) == sessions + 10
 
 
 async def test_ids_of_requests_repeat_across_sessions(desk: McpDesk) -> None:
