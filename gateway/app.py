@@ -29,6 +29,7 @@ from gateway.local_venues import LocalVenueAt, all_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
+from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
 from gateway.orders.reconciler import Reconciler
@@ -106,7 +107,7 @@ class Gateway:
             credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
-            orders=self.desk,
+            orders=ConfirmedOrders(self.desk, stores.journal),
             clock=clock,
         )
         self.pipeline = Pipeline(
@@ -124,6 +125,7 @@ class Gateway:
             authenticator=self.authenticator,
             limiter=self.limiter,
             dispatcher=dispatcher,
+            keyring=keyring,
             metrics=self.metrics,
             clock=clock,
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -151,9 +152,14 @@ async def test_scopes_are_only_ever_narrowed_even_by_two_at_once(directory: Dire
             "key-1", Scopes(operations=frozenset({"b", "c"}), exchanges=frozenset({"paper"})), LATER_MS + 5
         ),
     )
-    narrowed = api_key(
-        1, scopes=Scopes(operations=frozenset({"b"}), exchanges=frozenset({"paper"})), expires_at_ms=LATER_MS
+    await asyncio.gather(
+        *(
+            directory.narrow_key("key-1", Scopes(confirm_above=Decimal(above)), None)
+            for above in ("1000", "99.5", "500")
+        )
     )
+    scopes = Scopes(operations=frozenset({"b"}), exchanges=frozenset({"paper"}), confirm_above=Decimal("99.5"))
+    narrowed = api_key(1, scopes=scopes, expires_at_ms=LATER_MS)
     assert await directory.key("key-1") == narrowed
     await directory.narrow_key("key-1", Scopes(), None)
     assert await directory.key("key-1") == narrowed
