@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from sandbox.milo.agents import figures
-from sandbox.milo.agents import indicators as ind
-from sandbox.milo.agents.facts import Horizon, MarketReader
+from sandbox.milo.analysis import figures
+from sandbox.milo.analysis import indicators as ind
+from sandbox.milo.analysis.series import Horizon, MarketReader
 from sandbox.milo.agents.token_topics import Subject
 
 STABLES: Final = "stables"

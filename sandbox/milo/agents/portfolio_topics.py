@@ -8,9 +8,10 @@ from decimal import Decimal
 from math import sqrt
 from typing import Final
 
-from sandbox.milo.agents import figures
-from sandbox.milo.agents import indicators as ind
-from sandbox.milo.agents.facts import Holding, Horizon, MarketReader, PositionSeen, series_of
+from sandbox.milo.analysis import figures
+from sandbox.milo.analysis import indicators as ind
+from sandbox.milo.agents.agent import Holding, PositionSeen
+from sandbox.milo.analysis.series import Horizon, MarketReader, series_of
 from sandbox.milo.tokens import Token
 
 _LISTED: Final = 8

@@ -8,7 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from sandbox.milo.agents.facts import Horizon
+from sandbox.milo.analysis.naming import tokens_named
+from sandbox.milo.analysis.series import Horizon
 from sandbox.milo.tokens import Token
 
 
@@ -127,27 +128,6 @@ _DOLLARS: Final = re.compile(r"\$\s?(\d[\d,]{0,14}(?:\.\d{1,6})?)\s?([km])?\b", 
 _WORDED_DOLLARS: Final = re.compile(r"\b(\d[\d,]{0,14}(?:\.\d{1,6})?)\s?([km])?\s?(?:usd|usdc|dollars?)\b", re.IGNORECASE)
 _FACTORS: Final = {"": 1, "k": 1_000, "m": 1_000_000}
 
-# Symbols that are words: they are meant only in capitals or after a dollar sign.
-_EVERYDAY: Final = frozenset(
-    {"a", "and", "for", "hot", "i", "it", "me", "moon", "no", "not", "ok", "on", "one", "or", "pump", "time", "top", "w"}
-)
-# What people call them, in lower case, other than by their symbols.
-_NAMES: Final = {
-    "SOL": ("solana",),
-    "USDC": ("usd coin",),
-    "USDT": ("tether",),
-    "wBTC": ("btc", "bitcoin"),
-    "wETH": ("eth", "ether", "ethereum"),
-    "JUP": ("jupiter",),
-    "RAY": ("raydium",),
-    "JTO": ("jito governance",),
-    "mSOL": ("marinade",),
-    "JitoSOL": ("jito staked sol",),
-    "WIF": ("dogwifhat",),
-    "PNUT": ("peanut",),
-    "TSLAx": ("tsla", "tesla"),
-}
-
 
 def read_question(text: str, tokens: Sequence[Token], earlier: Iterable[str] = ()) -> Understood:
     """What ``text`` asks for. ``earlier`` are the user's messages before it, the latest first.
@@ -166,19 +146,6 @@ def read_question(text: str, tokens: Sequence[Token], earlier: Iterable[str] = (
             horizon=asked.horizon or previous.horizon,
         )
     return asked
-
-
-def tokens_named(text: str, tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """In the order in which they are named: by symbol, by what people call it, or by mint."""
-    places: list[tuple[int, Token]] = []
-    lowered = text.lower()
-    for token in tokens:
-        found = [_place_of_symbol(text, token.symbol), text.find(token.address)]
-        found += [_place_of_word(lowered, name) for name in _NAMES.get(token.symbol, ())]
-        there = [place for place in found if place >= 0]
-        if there:
-            places.append((min(there), token))
-    return tuple(token for _, token in sorted(places, key=lambda found: found[0]))
 
 
 def topics_named(text: str) -> tuple[Topic, ...]:
@@ -209,19 +176,6 @@ def _read(text: str, tokens: Sequence[Token]) -> Understood:
 def _is_about_all(asked: Understood) -> bool:
     """About the market or the user's own affairs: no token needs to be named."""
     return any(topic in asked.topics for topic in (Topic.BREADTH, Topic.HOLDINGS, Topic.POSITIONS, Topic.SETTINGS))
-
-
-def _place_of_symbol(text: str, symbol: str) -> int:
-    is_everyday = symbol.lower() in _EVERYDAY
-    found = re.search(
-        rf"(?<![A-Za-z0-9])\$?{re.escape(symbol)}(?![A-Za-z0-9])", text, 0 if is_everyday else re.IGNORECASE
-    )
-    return -1 if found is None else found.start()
-
-
-def _place_of_word(lowered: str, word: str) -> int:
-    found = re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", lowered)
-    return -1 if found is None else found.start()
 
 
 def _horizon(minutes: int) -> Horizon:

@@ -8,10 +8,9 @@ from functools import cached_property
 from math import sqrt
 from typing import Final
 
-from normalization.market_data import Level
-from sandbox.milo.agents import figures
-from sandbox.milo.agents import indicators as ind
-from sandbox.milo.agents.facts import Horizon, MarketReader, Series, series_of
+from sandbox.milo.analysis import figures
+from sandbox.milo.analysis import indicators as ind
+from sandbox.milo.analysis.series import Horizon, MarketReader, Series, series_of
 from sandbox.milo.tokens import Token
 
 NATIVE: Final = "SOL"
@@ -206,33 +205,16 @@ def outlook(subject: Subject) -> str:
 
 
 def depth(subject: Subject, amounts_usd: Sequence[Decimal] = _SIZES_USD) -> str:
-    book = subject.market.book(subject.token.symbol)
-    if not book.bids or not book.asks:
-        return f"Depth: nobody quotes {subject.token.symbol} at the moment."
-    bid, ask = book.bids[0].price, book.asks[0].price
-    middle = (bid + ask) / 2
-    text = f"Depth: {figures.usd(bid)} bid, {figures.usd(ask)} asked, a spread of {figures.share((ask - bid) / middle)}."
+    symbol = subject.token.symbol
+    small = subject.market.quote(symbol, Decimal(0))
+    spread = (small.buy - small.sell) / subject.price
+    text = f"Depth: a small trade finds {figures.usd(small.sell)} bid and {figures.usd(small.buy)} asked, a spread of"
+    text += f" {figures.share(spread)}."
     for amount in amounts_usd:
-        buying, selling = _impact(book.asks, amount, middle), _impact(book.bids, amount, middle)
-        text += f" {figures.usd(amount)[:-3]}: {_impact_in_words('buying', buying)},"
-        text += f" {_impact_in_words('selling', selling)}."
+        quote = subject.market.quote(symbol, amount)
+        text += f" {figures.usd(amount)} moves it: buying costs {figures.share(quote.buy / subject.price - 1)} over the"
+        text += f" middle, selling {figures.share(1 - quote.sell / subject.price)} under it."
     return text
-
-
-def _impact(levels_: Sequence[Level], amount_usd: Decimal, middle: Decimal) -> Decimal | None:
-    """How far from the middle the average price of a trade of that amount lies; None where there is not so much."""
-    left, size = amount_usd, Decimal(0)
-    for level in levels_:
-        taken = min(left, level.price * level.size)
-        size += taken / level.price
-        left -= taken
-        if left <= 0:
-            return abs(amount_usd / size / middle - 1)
-    return None
-
-
-def _impact_in_words(verb: str, impact: Decimal | None) -> str:
-    return f"{verb} finds less than that" if impact is None else f"{verb} costs {figures.share(impact)}"
 
 
 def _correlated(subject: Subject, other: str) -> float | None:

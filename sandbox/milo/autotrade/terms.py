@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sandbox.milo.errors import bad_request
 from sandbox.milo.tokens import AssetClass
@@ -46,6 +47,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str = ""
     allocation: dict[AssetClass, Decimal] = {}
     custom_tickers: tuple[str, ...] = ()
+
+
+def changed_plan(
+    plan: Plan,
+    style: str | UnsetType,
+    instructions: str | None | UnsetType,
+    shares: Mapping[str, Decimal] | None | UnsetType,
+    custom_tickers: Sequence[str] | None | UnsetType,
+) -> Plan:
+    """``plan`` with what was given; null is the same as empty.
+
+    :raises ApiError: 400; a field is not as the reference allows.
+    """
+    return Plan(
+        style=plan.style if style is UNSET else one_of(Style, style, "strategy"),
+        instructions=plan.instructions
+        if instructions is UNSET
+        else text(instructions or "", "instructions", most=MOST_INSTRUCTIONS),
+        allocation=plan.allocation if shares is UNSET else allocation(shares or {}),
+        custom_tickers=plan.custom_tickers if custom_tickers is UNSET else tickers(custom_tickers or ()),
+    )
 
 
 def one_of(kind: type[Word], value: str, field: str) -> Word:

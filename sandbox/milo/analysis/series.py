@@ -1,4 +1,4 @@
-"""What an agent may know: the market as it is now, and the affairs of the user who asks."""
+"""The market at one instant, as whoever analyses it sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
-from normalization.market_data import Candle, OrderBook
+from normalization.market_data import Candle
 from sandbox.milo.tokens import Token
 
 _CANDLE_MINUTES: Final = (1, 5, 15, 60, 240, 1440)
@@ -15,20 +15,9 @@ _MOST_CANDLES: Final = 200
 _WARM_UP: Final = 60
 
 
-class Holding(NamedTuple):
-    token: Token
-    quantity: Decimal
-    value_usd: Decimal
-
-
-class PositionSeen(NamedTuple):
-    """``invested_usd`` is what the part that is still held cost."""
-
-    token: Token
-    quantity: Decimal
-    invested_usd: Decimal
-    value_usd: Decimal
-    realized_usd: Decimal
+class Quote(NamedTuple):
+    buy: Decimal
+    sell: Decimal
 
 
 class MarketReader(Protocol):
@@ -44,8 +33,8 @@ class MarketReader(Protocol):
         """The latest ``count``, oldest first; the last one is still growing. ``minutes`` is 1, 5, 15, 60, 240 or 1440."""
         ...
 
-    def book(self, symbol: str) -> OrderBook:
-        """What can be traded at once, sizes in tokens."""
+    def quote(self, symbol: str, usd: Decimal) -> Quote:
+        """What a trade of that amount would be filled at."""
         ...
 
 
