@@ -55,6 +55,18 @@ class Core:
         self.spawned.append(work)
 
     @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block, on the chain too, or nothing. What it spawned is in ``spawned`` when it ends."""
+        spawned_before = len(self.spawned)
+        try:
+            with self.chain.undoable(), self.db.transaction():
+                yield
+        except BaseException:
+            del self.spawned[spawned_before:]
+            raise
+        self.chain.committed()
+
+    @contextmanager
     def undoable(self) -> Iterator[None]:
         """A part of the transaction that is undone alone, on the chain too, when it fails. May be nested."""
         with self.chain.undoable(), self.db.undoable():

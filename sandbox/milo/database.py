@@ -63,6 +63,11 @@ class Database:
             raise
         self._db.execute("RELEASE part")
 
+    @property
+    def changes(self) -> int:
+        """Rows changed since the file was opened."""
+        return self._db.total_changes
+
     def execute(self, statement: str, *values: object) -> int:
         """The number of rows that it changed."""
         return self._db.execute(statement, values).rowcount

@@ -26,21 +26,21 @@ class Page(NamedTuple):
         return (self.number - 1) * self.size
 
 
-class Meta(Wire):
+class Meta(Wire, frozen=True, kw_only=True):
     page: int
     page_size: int
     total: int
     pages: int
 
 
-class Paged(Wire):
+class Paged(Wire, frozen=True, kw_only=True):
     """``data`` is one page of a list of ``meta.total``."""
 
     data: object
     meta: Meta
 
 
-class Cursored(Wire):
+class Cursored(Wire, frozen=True, kw_only=True):
     """``next_cursor`` is None at the end of the list."""
 
     data: Sequence[object]
@@ -85,7 +85,8 @@ def cursor_of(query: Mapping[str, str]) -> Cursor:
 
 
 def cursored(cursor: Cursor, numbered: Sequence[tuple[int, object]]) -> Cursored:
-    """``numbered`` are (number, entry) from the cursor on, newest first: one more than its limit where there is more."""
+    """``numbered`` are (number, entry) from the cursor on, newest first: one more than its limit where
+    there is more."""
     shown = numbered[: cursor.limit]
     following = _written(shown[-1][0]) if len(numbered) > len(shown) else None
     return Cursored(data=[entry for _, entry in shown], next_cursor=following)

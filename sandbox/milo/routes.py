@@ -1,4 +1,4 @@
-"""Every endpoint, once: the router, the rate limits and the test against the reference's list are made from this table."""
+"""Every endpoint, once: the router, the limits and the test against the reference's list are made from this table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from sandbox.milo import signin
 from sandbox.milo.calls import Handler
 from sandbox.milo.limits import Group
 
@@ -29,5 +30,8 @@ class Route(msgspec.Struct, frozen=True):
 
 ROUTES: Final[tuple[Route, ...]] = (
     # Sign-in, wallets, trading.
+    Route("GET", "/me", Group.ME, signin.me),
+    Route("POST", "/users/siwx/message", Group.SIWX_MESSAGE, signin.request_message, is_public=True),
+    Route("POST", "/users", Group.SIGNUP, signin.register, is_public=True),
     # Settings and strategies, arena, quests, conversations, diary.
 )

@@ -51,7 +51,7 @@ def create(db: Database, user: User) -> None:
 
 
 def find(db: Database, user_id: str) -> User | None:
-    row = db.row(f"SELECT {_COLUMNS} FROM users WHERE user_id = ?", user_id)
+    row = db.row(_USER + "FROM users WHERE user_id = ?", user_id)
     return None if row is None else _user(row)
 
 
@@ -63,12 +63,11 @@ def mint_key(db: Database, user_id: str, key_id: str, now_ms: int) -> str:
 
 
 def caller_of(db: Database, key: str) -> Caller | None:
-    query = f"SELECT key_id, {_COLUMNS} FROM api_keys JOIN users USING (user_id) WHERE digest = ?"
-    row = db.row(query, _digest(key))
-    return None if row is None else Caller(key_id=row[0], user=_user(row[1:]))
+    row = db.row(_USER + ", key_id FROM api_keys JOIN users USING (user_id) WHERE digest = ?", _digest(key))
+    return None if row is None else Caller(user=_user(row), key_id=row[5])
 
 
-_COLUMNS: Final = "user_id, username, signup_wallet_id, provider, users.created_at_ms"
+_USER: Final = "SELECT user_id, username, signup_wallet_id, provider, users.created_at_ms "
 
 
 def _user(row: Row) -> User:

@@ -1,8 +1,8 @@
 """How things are written on this wire: camelCase, ISO times, and numbers as numbers unless the reference quotes them.
 
-Inside, money is a ``Decimal`` or a whole number of the token's smallest unit; a ``Decimal`` field is a JSON number on the
-wire and exact both ways. Where the reference has a string (``"totalUSDval": "200500.12"``), the field is a ``str`` made
-with ``plain``.
+Inside, money is a ``Decimal`` or a whole number of the token's smallest unit; a ``Decimal`` field is a JSON number on
+the wire, exact both ways. Where the reference has a string (``"totalUSDval": "200500.12"``), the field is a ``str``
+made with ``plain``.
 """
 
 from __future__ import annotations
