@@ -36,8 +36,8 @@ _OF_A_TOKEN: Final[dict[Topic, Callable[[Subject], str]]] = {
 }
 _NO_NEWS: Final = "I read no news and no social media: this is what the market itself says."
 _WHAT_I_DO: Final = (
-    "Ask me about a token's price, trend, averages, momentum, volatility, levels, volume, drawdown, depth or strength, or"
-    " about your holdings, positions and settings."
+    "Ask me about a token's price, trend, averages, momentum, volatility, levels, volume, drawdown, depth or strength,"
+    " or about your holdings, positions and settings."
 )
 
 

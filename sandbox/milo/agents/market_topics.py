@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
+from sandbox.milo.agents.token_topics import Subject
 from sandbox.milo.analysis import figures
 from sandbox.milo.analysis import indicators as ind
 from sandbox.milo.analysis.series import Horizon, MarketReader
-from sandbox.milo.agents.token_topics import Subject
 
 STABLES: Final = "stables"
 _NAMED: Final = 3
@@ -56,8 +56,7 @@ def breadth(ordered: list[Standing], horizon: Horizon) -> str:
     rising = sum(standing.change > 0 for standing in ordered)
     above = sum(standing.is_above_average for standing in ordered)
     text = (
-        f"Breadth over {horizon.words}: {rising} of {len(ordered)} tokens rose, {above} are above their"
-        f" SMA{_AVERAGE}. "
+        f"Breadth over {horizon.words}: {rising} of {len(ordered)} tokens rose, {above} are above their SMA{_AVERAGE}. "
     )
     by_class: dict[str, list[float]] = defaultdict(list)
     for standing in ordered:

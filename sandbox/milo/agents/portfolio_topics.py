@@ -8,9 +8,9 @@ from decimal import Decimal
 from math import sqrt
 from typing import Final
 
+from sandbox.milo.agents.agent import Holding, PositionSeen
 from sandbox.milo.analysis import figures
 from sandbox.milo.analysis import indicators as ind
-from sandbox.milo.agents.agent import Holding, PositionSeen
 from sandbox.milo.analysis.series import Horizon, MarketReader, series_of
 from sandbox.milo.tokens import Token
 
@@ -27,7 +27,7 @@ def holdings(held: Sequence[Holding], only: Sequence[Token] = ()) -> str:
         return " ".join(_one_holding(held, token, total) for token in only)
     ordered = sorted(held, key=lambda holding: holding.value_usd, reverse=True)
     lines = [
-        f"{figures.quantity(holding.quantity)} {holding.token.symbol} ({figures.usd(holding.value_usd)},"
+        f"{figures.quantity(holding.amount)} {holding.token.symbol} ({figures.usd(holding.value_usd)},"
         f" {figures.share(holding.value_usd / total)})"
         for holding in ordered[:_LISTED]
     ]
@@ -44,8 +44,9 @@ def portfolio_risk(held: Sequence[Holding], market: MarketReader, horizon: Horiz
     daily = (ind.volatility(values) or 0.0) * sqrt(steps_per_day)
     fall = ind.drawdown(values)
     deepest = fall.deepest if fall else 0.0
+    change = figures.change(values[-1] / values[0] - 1)
     return (
-        f"With what you hold now, the last {horizon.words} would have brought {figures.change(values[-1] / values[0] - 1)},"
+        f"With what you hold now, the last {horizon.words} would have brought {change},"
         f" at a volatility of {figures.share(daily)} a day and a drawdown of at most {figures.share(deepest)}."
     )
 
@@ -54,7 +55,7 @@ def portfolio_values(held: Sequence[Holding], market: MarketReader, horizon: Hor
     values: list[float] = []
     for holding in held:
         closes = series_of(market, holding.token.symbol, horizon).recent_closes
-        worth = [float(holding.quantity) * close for close in closes]
+        worth = [float(holding.amount) * close for close in closes]
         values = [sum(pair) for pair in zip(values, worth, strict=False)] if values else worth
     return values
 
@@ -77,7 +78,7 @@ def _one_position(position: PositionSeen) -> str:
     gain = position.value_usd - position.invested_usd
     relative = f", {figures.change(float(gain / position.invested_usd))}" if position.invested_usd else ""
     return (
-        f"{figures.quantity(position.quantity)} {position.token.symbol} for {figures.usd(position.invested_usd)}, now"
+        f"{figures.quantity(position.amount)} {position.token.symbol} for {figures.usd(position.invested_usd)}, now"
         f" {figures.usd(position.value_usd)} ({figures.usd(gain)}{relative})"
     )
 
@@ -87,7 +88,7 @@ def _one_holding(held: Sequence[Holding], token: Token, total: Decimal) -> str:
     if found is None:
         return f"You hold no {token.symbol}."
     return (
-        f"You hold {figures.quantity(found.quantity)} {token.symbol}, worth {figures.usd(found.value_usd)}:"
+        f"You hold {figures.quantity(found.amount)} {token.symbol}, worth {figures.usd(found.value_usd)}:"
         f" {figures.share(found.value_usd / total)} of your wallet."
     )
 

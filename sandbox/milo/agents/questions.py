@@ -99,7 +99,16 @@ _WORDS: Final = {
         "do i have",
         "exposure",
     ),
-    Topic.POSITIONS: ("position", "pnl", "profit and loss", "my trade", "unrealized", "unrealised", "realized", "thesis"),
+    Topic.POSITIONS: (
+        "position",
+        "pnl",
+        "profit and loss",
+        "my trade",
+        "unrealized",
+        "unrealised",
+        "realized",
+        "thesis",
+    ),
     Topic.SETTINGS: ("setting", "strategy", "allocation", "auto-trad", "auto trad", "autotrad", "configur"),
 }
 _PATTERNS: Final = {
@@ -125,7 +134,9 @@ _SPANS: Final = (
 _SHORTEST, _LONGEST = _HOUR, 365 * _DAY
 
 _DOLLARS: Final = re.compile(r"\$\s?(\d[\d,]{0,14}(?:\.\d{1,6})?)\s?([km])?\b", re.IGNORECASE)
-_WORDED_DOLLARS: Final = re.compile(r"\b(\d[\d,]{0,14}(?:\.\d{1,6})?)\s?([km])?\s?(?:usd|usdc|dollars?)\b", re.IGNORECASE)
+_WORDED_DOLLARS: Final = re.compile(
+    r"\b(\d[\d,]{0,14}(?:\.\d{1,6})?)\s?([km])?\s?(?:usd|usdc|dollars?)\b", re.IGNORECASE
+)
 _FACTORS: Final = {"": 1, "k": 1_000, "m": 1_000_000}
 
 

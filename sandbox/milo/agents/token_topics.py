@@ -49,7 +49,7 @@ class Subject:
 
     @property
     def candles(self) -> str:
-        return f"{figures.duration(self.series.minutes)} candles"
+        return f"{figures.length(self.series.minutes)} candles"
 
 
 def price(subject: Subject) -> str:
@@ -88,7 +88,7 @@ def averages(subject: Subject) -> str:
         f" {'above' if fast[-1] > slow[-1] else 'below'} it"
     )
     ago = ind.last_crossing(fast, slow)
-    return f"{text}, since {_ago(ago, subject)}." if ago is not None else f"{text}, throughout this history."
+    return f"{text}, {_since(ago, subject)}." if ago is not None else f"{text}, throughout this history."
 
 
 def momentum(subject: Subject) -> str:
@@ -119,7 +119,7 @@ def volatility(subject: Subject) -> str:
     if true_range is None:
         return f"{text}."
     of_price = figures.share(true_range / subject.series.closes[-1])
-    return f"{text}; a candle of {figures.duration(subject.series.minutes)} ranges over {of_price} of the price."
+    return f"{text}; a {figures.length(subject.series.minutes)} candle ranges over {of_price} of the price."
 
 
 def levels(subject: Subject) -> str:
@@ -127,7 +127,9 @@ def levels(subject: Subject) -> str:
     lows, highs = ind.turning_points(closes, max(2, len(closes) // 30))
     below = sorted({*(low for low in lows if low < now), min(closes)}, reverse=True)
     above = sorted({*(high for high in highs if high > now), max(closes)})
-    return f"Levels over {subject.horizon.words}: {_nearest(below, now, 'support')}; {_nearest(above, now, 'resistance')}."
+    return (
+        f"Levels over {subject.horizon.words}: {_nearest(below, now, 'support')}; {_nearest(above, now, 'resistance')}."
+    )
 
 
 def strength(subject: Subject) -> str:
@@ -169,15 +171,18 @@ def volume(subject: Subject) -> str:
     # The present candle is not whole; a day of whole ones is what can be compared.
     day = sum(series.volumes[-1 - per_day : -1])
     usual = sum(series.volumes[:-1]) / (len(series.volumes) - 1) * per_day
+    worth, against_usual = figures.usd(day * float(subject.price)), figures.change(day / usual - 1)
     return (
-        f"Volume: {figures.quantity(day)} {subject.token.symbol} ({figures.usd(day * float(subject.price))}) in the last"
-        f" whole day, {figures.change(day / usual - 1)} against the average of this history."
+        f"Volume: {figures.quantity(day)} {subject.token.symbol} ({worth}) in the last whole day, {against_usual} against"
+        " the average of this history."
     )
 
 
 def correlation(subject: Subject) -> str:
     if subject.token.symbol == NATIVE:
-        others = [token for token in subject.market.tokens() if token.symbol != NATIVE and token.asset_class != "stables"]
+        others = [
+            token for token in subject.market.tokens() if token.symbol != NATIVE and token.asset_class != "stables"
+        ]
         found = [(_correlated(subject, token.symbol), token.symbol) for token in others]
         ordered = sorted(((value, symbol) for value, symbol in found if value is not None), reverse=True)
         if not ordered:
@@ -198,9 +203,9 @@ def outlook(subject: Subject) -> str:
     daily, now = subject.daily_volatility, float(subject.price)
     weekly = daily * sqrt(7)
     return (
-        f"Outlook: I do not forecast. With a volatility of {figures.share(daily)} a day, two days out of three end between"
-        f" {figures.usd(now * (1 - daily))} and {figures.usd(now * (1 + daily))}, two weeks out of three between"
-        f" {figures.usd(now * max(0.0, 1 - weekly))} and {figures.usd(now * (1 + weekly))}."
+        f"Outlook: I do not forecast. With a volatility of {figures.share(daily)} a day, two days out of three end"
+        f" between {figures.usd(now * (1 - daily))} and {figures.usd(now * (1 + daily))}, and two weeks out of three"
+        f" between {figures.usd(now * max(0.0, 1 - weekly))} and {figures.usd(now * (1 + weekly))}."
     )
 
 
@@ -230,8 +235,8 @@ def _nearest(found: Sequence[float], now: float, what: str) -> str:
     return f"{what} at {figures.listed(away)}"
 
 
-def _ago(steps: int, subject: Subject) -> str:
-    return f"{figures.duration(steps * subject.series.minutes)} ago" if steps else "the present candle"
+def _since(steps: int, subject: Subject) -> str:
+    return f"for {figures.duration(steps * subject.series.minutes)}" if steps else "since the present candle"
 
 
 def _too_little(subject: Subject, what: str) -> str:

@@ -49,3 +49,11 @@ def duration(minutes: float) -> str:
         if minutes >= length:
             return f"{minutes / length:.3g} {unit}{'' if minutes == length else 's'}"
     return f"{minutes:.0f} minute{'' if round(minutes) == 1 else 's'}"
+
+
+def length(minutes: int) -> str:
+    """Of a candle: ``15-minute``, ``4-hour``, ``1-day``"""
+    for size, unit in ((1440, "day"), (60, "hour")):
+        if minutes >= size:
+            return f"{minutes // size}-{unit}"
+    return f"{minutes}-minute"

@@ -148,8 +148,7 @@ def average_true_range(
     if len(closes) <= length:
         return None
     ranges = [
-        max(high, before) - min(low, before)
-        for high, low, before in zip(highs[1:], lows[1:], closes[:-1], strict=True)
+        max(high, before) - min(low, before) for high, low, before in zip(highs[1:], lows[1:], closes[:-1], strict=True)
     ]
     return sum(ranges[-length:]) / length
 

@@ -30,7 +30,7 @@ class MarketReader(Protocol):
     def price(self, symbol: str) -> Decimal: ...
 
     def candles(self, symbol: str, minutes: int, count: int) -> Sequence[Candle]:
-        """The latest ``count``, oldest first; the last one is still growing. ``minutes`` is 1, 5, 15, 60, 240 or 1440."""
+        """The latest ``count`` of 1, 5, 15, 60, 240 or 1440 ``minutes``, oldest first; the last one still grows."""
         ...
 
     def quote(self, symbol: str, usd: Decimal) -> Quote:

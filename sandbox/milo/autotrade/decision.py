@@ -180,7 +180,7 @@ def _weighted(
 
 def _liking(token: Token, seen: Signal, profile: Profile, guidance: Guidance) -> float:
     preference = _PREFERENCE if token.symbol in guidance.preferred else 1.0
-    return preference * seen.score / float(seen.daily_volatility) ** profile.volatility_power
+    return float(preference * seen.score / seen.daily_volatility**profile.volatility_power)
 
 
 def _sales(

@@ -12,8 +12,8 @@ from sandbox.milo.pages import Page
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS diary (
-    number INTEGER PRIMARY KEY, entry_id TEXT NOT NULL, user_id TEXT NOT NULL, log TEXT NOT NULL, thoughts TEXT NOT NULL,
-    token_address TEXT, at_ms INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, entry_id TEXT NOT NULL, user_id TEXT NOT NULL, log TEXT NOT NULL,
+    thoughts TEXT NOT NULL, token_address TEXT, at_ms INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS diary_by_user ON diary (user_id, number)
 """

@@ -15,8 +15,11 @@ _AVOID: Final = re.compile(
     r"\b(?:avoid|exclud\w*|except|without|skip|ignore|never|don'?t|do not|no|stay away from|not)\b", re.IGNORECASE
 )
 _ONLY: Final = re.compile(r"\b(?:only|nothing but|exclusively|just)\b", re.IGNORECASE)
-_PREFER: Final = re.compile(r"\b(?:focus|prefer|favou?r|mostly|mainly|prioriti[sz]e|emphasi[sz]e|like)\b", re.IGNORECASE)
-_CLASS_WORDS: Final = {
+_PREFER: Final = re.compile(
+    r"\b(?:focus|prefer|favou?r|mostly|mainly|prioriti[sz]e|emphasi[sz]e|like)\b", re.IGNORECASE
+)
+# How the classes are called in a sentence, as regular expressions.
+CLASS_WORDS: Final = {
     AssetClass.TRENCHES: r"trench(?:es)?",
     AssetClass.PROMISING_MEMES: r"promising[ -]memes?",
     AssetClass.MEMES: r"(?<!promising )(?<!promising-)meme(?:s|coins?| coins?)?",
@@ -26,9 +29,7 @@ _CLASS_WORDS: Final = {
     AssetClass.STABLES: r"stables?|stablecoins?",
     AssetClass.X_STOCKS: r"xstocks?|stocks?|equities",
 }
-_CLASS_PATTERNS: Final = {
-    name: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for name, words in _CLASS_WORDS.items()
-}
+_CLASS_PATTERNS: Final = {name: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for name, words in CLASS_WORDS.items()}
 
 
 class Guidance(NamedTuple):

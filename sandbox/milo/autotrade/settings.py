@@ -1,4 +1,4 @@
-"""What a user's agent trades by. With a strategy linked, it is a snapshot of that strategy, taken when it was linked."""
+"""What a user's agent trades by: with a strategy linked, the snapshot of it that was taken then."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ CREATE INDEX IF NOT EXISTS autotrade_rounds ON autotrade_settings (next_round_ms
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Plan).decode
-_COLUMNS: Final = (
-    "user_id, is_active, risk_tolerance, plan, strategy_id, strategy_version, synced_at_ms, updated_at_ms, next_round_ms"
+_SELECT: Final = (
+    "SELECT user_id, is_active, risk_tolerance, plan, strategy_id, strategy_version, synced_at_ms, updated_at_ms,"
+    " next_round_ms FROM autotrade_settings "
 )
 
 
@@ -58,21 +59,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     next_round_ms: int | None
 
 
-class SettingsChange(Asked):
+class SettingsChange(Asked, frozen=True, kw_only=True):
     """Any of the settings. ``strategy_id`` null unlinks; the other fields' null is the same as empty."""
 
     is_active: bool | UnsetType = UNSET
     risk_tolerance: str | UnsetType = UNSET
     strategy: str | UnsetType = UNSET
-    strategy_id: str | None | UnsetType = UNSET
-    instructions: str | None | UnsetType = UNSET
-    custom_tickers: tuple[str, ...] | None | UnsetType = UNSET
-    allocation: dict[str, Decimal] | None | UnsetType = UNSET
+    strategy_id: str | UnsetType | None = UNSET
+    instructions: str | UnsetType | None = UNSET
+    custom_tickers: tuple[str, ...] | UnsetType | None = UNSET
+    allocation: dict[str, Decimal] | UnsetType | None = UNSET
 
 
 def current(db: Database, user_id: str) -> Settings:
     """Those of a user who never changed any are the defaults."""
-    row = db.row(f"SELECT {_COLUMNS} FROM autotrade_settings WHERE user_id = ?", user_id)
+    row = db.row(_SELECT + "WHERE user_id = ?", user_id)
     return _settings(row) if row is not None else _defaults(user_id)
 
 
@@ -130,7 +131,7 @@ def next_round(core: Core, user_id: str, at_ms: int) -> None:
     core.db.execute("UPDATE autotrade_settings SET next_round_ms = ? WHERE user_id = ?", at_ms, user_id)
 
 
-def _linked(core: Core, settings: Settings, strategy_id: str | None | UnsetType) -> Settings:
+def _linked(core: Core, settings: Settings, strategy_id: str | UnsetType | None) -> Settings:
     if strategy_id is UNSET:
         return settings
     if strategy_id is None:
@@ -155,7 +156,7 @@ def _saved(core: Core, settings: Settings) -> Settings:
     settings = msgspec.structs.replace(settings, updated_at_ms=core.now_ms)
     snapshot = settings.snapshot
     core.db.execute(
-        f"INSERT OR REPLACE INTO autotrade_settings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO autotrade_settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         settings.user_id, settings.is_active, settings.risk_tolerance.value, _encode(settings.plan),
         snapshot and snapshot.strategy_id, snapshot and snapshot.version, snapshot and snapshot.at_ms,
         settings.updated_at_ms, settings.next_round_ms,

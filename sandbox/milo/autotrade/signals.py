@@ -61,7 +61,7 @@ def _swing(series: Series) -> tuple[float, str]:
 
 def _scalp(series: Series) -> tuple[float, str]:
     strength = ind.rsi(series.closes) or 50.0
-    return _clamped((70 - strength) / 20), f"RSI of {figures.duration(series.minutes)} candles at {strength:.0f}"
+    return _clamped((70 - strength) / 20), f"RSI of {figures.length(series.minutes)} candles at {strength:.0f}"
 
 
 def _custom(series: Series) -> tuple[float, str]:

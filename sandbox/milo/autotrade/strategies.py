@@ -29,7 +29,11 @@ CREATE INDEX IF NOT EXISTS strategies_public ON strategies (number) WHERE is_pub
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Plan).decode
-_COLUMNS: Final = "strategy_id, user_id, name, description, plan, is_public, version, created_at_ms, updated_at_ms"
+_SELECT: Final = (
+    "SELECT strategy_id, user_id, name, description, plan, is_public, version, created_at_ms, updated_at_ms"
+    " FROM strategies WHERE "
+)
+_COUNT: Final = "SELECT count(*) FROM strategies WHERE "
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,19 +50,19 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_ms: int
 
 
-class StrategyChange(Asked):
+class StrategyChange(Asked, frozen=True, kw_only=True):
     """Any of a strategy's fields; null is the same as empty."""
 
     name: str | UnsetType = UNSET
     strategy: str | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
-    instructions: str | None | UnsetType = UNSET
-    allocation: dict[str, Decimal] | None | UnsetType = UNSET
-    custom_tickers: tuple[str, ...] | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    instructions: str | UnsetType | None = UNSET
+    allocation: dict[str, Decimal] | UnsetType | None = UNSET
+    custom_tickers: tuple[str, ...] | UnsetType | None = UNSET
     is_public: bool | UnsetType = UNSET
 
 
-class NewStrategy(StrategyChange):
+class NewStrategy(StrategyChange, frozen=True, kw_only=True):
     """Those that a new one must have."""
 
     name: str
@@ -80,7 +84,8 @@ def create(core: Core, user_id: str, asked: NewStrategy) -> Strategy:
     )
     made = _with(blank, asked)
     core.db.execute(
-        f"INSERT INTO strategies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO strategies (strategy_id, user_id, name, description, plan, is_public, version, created_at_ms,"
+        " updated_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         made.strategy_id, user_id, made.name, made.description, _encode(made.plan), made.is_public, made.version,
         made.created_at_ms, made.updated_at_ms,
     )  # fmt: skip
@@ -112,7 +117,7 @@ def delete(db: Database, strategy: Strategy) -> None:
 
 
 def find(db: Database, strategy_id: str) -> Strategy | None:
-    row = db.row(f"SELECT {_COLUMNS} FROM strategies WHERE strategy_id = ?", strategy_id)
+    row = db.row(_SELECT + "strategy_id = ?", strategy_id)
     return None if row is None else _strategy(row)
 
 
@@ -139,10 +144,10 @@ def listed(db: Database, user_id: str, scope: str, words: str, page: Page) -> tu
         condition += " AND (name LIKE ? ESCAPE '!' OR description LIKE ? ESCAPE '!')"
         values += [_pattern(words)] * 2
     rows = db.rows(
-        f"SELECT {_COLUMNS} FROM strategies WHERE {condition} ORDER BY number DESC LIMIT ? OFFSET ?",
+        _SELECT + f"{condition} ORDER BY number DESC LIMIT ? OFFSET ?",
         *values, page.size, page.offset,
     )  # fmt: skip
-    return [_strategy(row) for row in rows], db.value(f"SELECT count(*) FROM strategies WHERE {condition}", *values)
+    return [_strategy(row) for row in rows], db.value(_COUNT + condition, *values)
 
 
 _SCOPES: Final = {"all": "(user_id = ? OR is_public)", "owned": "user_id = ?", "public": "is_public"}
@@ -163,9 +168,7 @@ def _with(strategy: Strategy, asked: StrategyChange) -> Strategy:
         description = terms.text(asked.description or "", "description", most=terms.MOST_DESCRIPTION)
     if asked.is_public is not UNSET:
         is_public = asked.is_public
-    plan = terms.changed_plan(
-        strategy.plan, asked.strategy, asked.instructions, asked.allocation, asked.custom_tickers
-    )
+    plan = terms.changed_plan(strategy.plan, asked.strategy, asked.instructions, asked.allocation, asked.custom_tickers)
     return msgspec.structs.replace(strategy, name=name, description=description, is_public=is_public, plan=plan)
 
 

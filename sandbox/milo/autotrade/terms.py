@@ -52,9 +52,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def changed_plan(
     plan: Plan,
     style: str | UnsetType,
-    instructions: str | None | UnsetType,
-    shares: Mapping[str, Decimal] | None | UnsetType,
-    custom_tickers: Sequence[str] | None | UnsetType,
+    instructions: str | UnsetType | None,
+    shares: Mapping[str, Decimal] | UnsetType | None,
+    custom_tickers: Sequence[str] | UnsetType | None,
 ) -> Plan:
     """``plan`` with what was given; null is the same as empty.
 
