@@ -118,7 +118,7 @@ def talk(facts: Facts) -> list[str]:
 
 
 def held(holdings: Sequence[Holding]) -> list[Held]:
-    return [Held(holding.token, holding.value_usd) for holding in holdings]
+    return [Held(holding.token, holding.value_usd, holding.value_usd) for holding in holdings]
 
 
 def _switched(text: str) -> bool | UnsetType:

@@ -1,9 +1,10 @@
 """A plan, the market and what is held → trades with their reasons. Pure.
 
-SOL is the cash: whatever the plan does not put elsewhere stays in it. Each asset class has its share of the whole, and
-within a class the tokens that the plan's style likes best share it; the worse the best of them looks, the less of the
-class is bought at all. The tolerance for risk says how far a holding may drift before it is traded, how much one trade
-may move, how much volatility counts, and where the loss of a bought token is cut.
+SOL and USDC are the cash: purchases are paid with USDC where there is enough of it, else with SOL, and sales bring USDC.
+Each asset class has its share of the whole, and within a class the tokens that the plan's style likes best share it; the
+worse the best of them looks, the less of the class is bought at all. The tolerance for risk says how far a holding may
+drift before it is traded, how much one trade may move, how much volatility counts, and where the loss of a bought token
+is cut.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade.guidance import Guidance, guidance_of
 from sandbox.milo.autotrade.signals import Signal, signal
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance
-from sandbox.milo.tokens import SOL, AssetClass, Token
+from sandbox.milo.tokens import SOL, USDC, AssetClass, Token
 
 ZERO: Final = Decimal(0)
 LEAST_TRADE_USD: Final = Decimal(1)
 # For fees, and for the rent of the accounts of tokens not held before.
 RESERVE_SOL: Final = Decimal("0.05")
+# What a purchase may take of what there is: its fee is in it, its rounding is not.
+_OF_PURSE: Final = Decimal("0.99")
 
 _CENT: Final = Decimal("0.01")
 _WEIGHT: Final = Decimal("0.0001")
@@ -86,8 +89,11 @@ PROFILES: Final = {
 
 
 class Held(NamedTuple):
+    """``free_usd`` is what of it can be paid with."""
+
     token: Token
     value_usd: Decimal
+    free_usd: Decimal
 
 
 class Trade(NamedTuple):
@@ -109,6 +115,28 @@ class Target(NamedTuple):
     why: str
 
 
+class Purse:
+    """What purchases are paid with: USDC where it is enough, else SOL, of which some stays. USDC takes SOL."""
+
+    def __init__(self, values: Mapping[str, Held], reserve_usd: Decimal) -> None:
+        usdc, sol = values.get(USDC.symbol), values.get(SOL.symbol)
+        self.usdc_usd = usdc.free_usd if usdc else ZERO
+        self.sol_usd = (sol.free_usd if sol else ZERO) - reserve_usd
+
+    def can_pay(self, token: Token, wanted: Decimal) -> Decimal:
+        """As much of ``wanted`` as one purchase can take: it is paid with one of the two."""
+        usdc, sol = self.usdc_usd * _OF_PURSE, self.sol_usd * _OF_PURSE
+        if token is USDC:
+            return sol
+        return usdc if usdc >= wanted else max(usdc, sol)
+
+    def pay(self, token: Token, amount: Decimal) -> None:
+        if token is not USDC and self.usdc_usd * _OF_PURSE >= amount:
+            self.usdc_usd -= amount
+        else:
+            self.sol_usd -= amount
+
+
 class Decision(NamedTuple):
     """``trades`` in their order, sales first. ``thoughts`` is about the whole."""
 
@@ -125,17 +153,17 @@ def decide(plan: Plan, risk: RiskTolerance, market: MarketReader, held: Sequence
     targets = targets_of(plan, risk, market, guidance)
     values = {one.token.symbol: one for one in held}
     sales = _sales(targets, values, total, profile, guidance, market)
-    cash = values[SOL.symbol].value_usd if SOL.symbol in values else ZERO
-    spendable = cash - RESERVE_SOL * market.price(SOL.symbol)
-    buys = _buys(targets, values, total, spendable, profile)
-    trades = (*sales, *buys)[: profile.trades_per_round]
+    purse = Purse(values, RESERVE_SOL * market.price(SOL.symbol))
+    moved = _to_sol(targets, values, total, purse, profile)
+    buys = _buys(targets, values, total, purse, profile)
+    trades = (*sales, *moved, *buys)[: profile.trades_per_round]
     return Decision(trades, _thoughts(targets, values, total, profile, bool(trades)))
 
 
 def targets_of(
     plan: Plan, risk: RiskTolerance, market: MarketReader, guidance: Guidance | None = None
 ) -> dict[str, Target]:
-    """By symbol; without SOL's, which is what remains."""
+    """By symbol."""
     profile = PROFILES[risk]
     guidance = guidance or guidance_of(plan.instructions, market.tokens())
     shares: dict[str, Decimal] = defaultdict(Decimal)
@@ -145,7 +173,7 @@ def targets_of(
         for token, weight, why in _weighted(candidates, plan, profile, market, guidance):
             shares[token.symbol] += (percent / 100 * weight).quantize(_WEIGHT, ROUND_DOWN)
             reasons[token.symbol] = Target(token, shares[token.symbol], why)
-    return {symbol: target for symbol, target in reasons.items() if not target.token.is_native}
+    return reasons
 
 
 def _candidates(name: AssetClass, plan: Plan, market: MarketReader) -> list[Token]:
@@ -197,7 +225,9 @@ def _sales(
         target = targets.get(symbol)
         excess = value - (target.share * total if target else ZERO)
         is_due = excess > profile.band * total or target is None
-        if token.is_native or symbol in guidance.kept or symbol not in known or not is_due or value < LEAST_TRADE_USD:
+        if token in (SOL, USDC) or symbol in guidance.kept or symbol not in known:
+            continue
+        if not is_due or value < LEAST_TRADE_USD:
             continue
         is_all = target is None
         amount = value if is_all else min(excess, profile.most_per_trade * total).quantize(_CENT, ROUND_DOWN)
@@ -207,25 +237,44 @@ def _sales(
     return sorted(sales, key=lambda trade: trade.value_usd, reverse=True)
 
 
+def _to_sol(
+    targets: Mapping[str, Target], values: Mapping[str, Held], total: Decimal, purse: Purse, profile: Profile
+) -> list[Trade]:
+    """USDC that is sold for SOL, as part of the plan or because fees must be paid."""
+    target, value = targets.get(SOL.symbol), _value(values, SOL)
+    lacking = target.share * total - value if target else ZERO
+    is_stranded = purse.sol_usd < 0
+    if lacking <= profile.band * total and not is_stranded:
+        return []
+    wanted = min(max(lacking, -2 * purse.sol_usd), profile.most_per_trade * total)
+    amount = min(wanted, purse.usdc_usd * _OF_PURSE).quantize(_CENT, ROUND_DOWN)
+    if amount < LEAST_TRADE_USD:
+        return []
+    purse.usdc_usd -= amount
+    why = f"less than {RESERVE_SOL} SOL is left for fees" if is_stranded or target is None else target.why
+    return [Trade(USDC, False, amount, False, "Moved USDC to SOL", f"{why}; {_shares(target, value, total)}")]
+
+
 def _buys(
-    targets: Mapping[str, Target], values: Mapping[str, Held], total: Decimal, spendable: Decimal, profile: Profile
+    targets: Mapping[str, Target], values: Mapping[str, Held], total: Decimal, purse: Purse, profile: Profile
 ) -> list[Trade]:
     buys: list[Trade] = []
-    wanted = [(target.share * total - _value(values, target), target) for target in targets.values()]
+    wanted = [(target.share * total - _value(values, target.token), target) for target in targets.values()]
     for lacking, target in sorted(wanted, key=lambda one: one[0], reverse=True):
-        amount = min(lacking, profile.most_per_trade * total, spendable).quantize(_CENT, ROUND_DOWN)
-        if lacking <= profile.band * total or amount < LEAST_TRADE_USD:
+        most = min(lacking, profile.most_per_trade * total)
+        amount = min(most, purse.can_pay(target.token, most)).quantize(_CENT, ROUND_DOWN)
+        if target.token is SOL or lacking <= profile.band * total or amount < LEAST_TRADE_USD:
             continue
-        spendable -= amount
-        value = _value(values, target)
+        purse.pay(target.token, amount)
+        value = _value(values, target.token)
         log = f"{'Added to' if value >= LEAST_TRADE_USD else 'Opened'} thesis on {target.token.symbol}"
         thoughts = f"{target.why}; {_shares(target, value, total)}"
         buys.append(Trade(target.token, True, amount, False, log, thoughts))
     return buys
 
 
-def _value(values: Mapping[str, Held], target: Target) -> Decimal:
-    held = values.get(target.token.symbol)
+def _value(values: Mapping[str, Held], token: Token) -> Decimal:
+    held = values.get(token.symbol)
     return held.value_usd if held else ZERO
 
 
@@ -237,8 +286,8 @@ def _thoughts(
     targets: Mapping[str, Target], values: Mapping[str, Held], total: Decimal, profile: Profile, is_trading: bool
 ) -> str:
     ordered = sorted(targets.values(), key=lambda target: target.share, reverse=True)
-    wanted = ", ".join(f"{target.token.symbol} {figures.share(target.share)}" for target in ordered) or "SOL only"
-    text = f"Of {figures.usd(total)} I want {wanted}, the rest in SOL."
+    wanted = ", ".join(f"{target.token.symbol} {figures.share(target.share)}" for target in ordered) or "nothing"
+    text = f"Of {figures.usd(total)} I want {wanted}, and the rest as cash."
     if is_trading:
         return text
     return f"{text} Nothing is further from that than {figures.share(profile.band)} of the whole, or can be paid for."

@@ -8,25 +8,28 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sandbox.milo.autotrade import strategies, terms
+from sandbox.milo.autotrade import diary, strategies, terms
 from sandbox.milo.autotrade.strategies import Strategy
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.core import Core
 from sandbox.milo.database import Database, Row
 from sandbox.milo.errors import bad_request
 from sandbox.milo.events import AutoTradingActivated
+from sandbox.milo.fields import one_of
 from sandbox.milo.tokens import SOL
 from sandbox.milo.wire import Asked, plain
 
 LEAST_SOL: Final = Decimal(1)
 # So that whoever has just switched it on need not wait for the first entry of the diary.
 FIRST_ROUND_MS: Final = 1_000
+SWITCHED_ON: Final = "Auto-trading is on"
+SWITCHED_OFF: Final = "Auto-trading is off"
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS autotrade_settings (
     user_id TEXT PRIMARY KEY, is_active INTEGER NOT NULL, risk_tolerance TEXT NOT NULL, plan BLOB NOT NULL,
     strategy_id TEXT, strategy_version INTEGER, synced_at_ms INTEGER, updated_at_ms INTEGER NOT NULL,
-    next_round_ms INTEGER
+    next_round_ms INTEGER, round_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS autotrade_rounds ON autotrade_settings (next_round_ms) WHERE next_round_ms IS NOT NULL
 """
@@ -88,15 +91,17 @@ def change(core: Core, user_id: str, asked: SettingsChange) -> Settings:
     plan = terms.changed_plan(after.plan, asked.strategy, asked.instructions, asked.allocation, asked.custom_tickers)
     risk = after.risk_tolerance
     if asked.risk_tolerance is not UNSET:
-        risk = terms.one_of(RiskTolerance, asked.risk_tolerance, "riskTolerance")
+        risk = one_of(RiskTolerance, asked.risk_tolerance, "riskTolerance")
     is_active = after.is_active if asked.is_active is UNSET else asked.is_active
     after = msgspec.structs.replace(after, plan=plan, risk_tolerance=risk, is_active=is_active)
     if is_active and not before.is_active:
         _require_funds(core, user_id)
         after = msgspec.structs.replace(after, next_round_ms=core.now_ms + FIRST_ROUND_MS)
         core.events.publish(AutoTradingActivated(user_id=user_id, at_ms=core.now_ms))
-    elif not is_active:
+        diary.write(core, user_id, SWITCHED_ON, f"{plan.style}, {risk}: I look at the market in a moment")
+    elif before.is_active and not is_active:
         after = msgspec.structs.replace(after, next_round_ms=None)
+        diary.write(core, user_id, SWITCHED_OFF, "What was bought stays, and so do its stop losses")
     return _saved(core, after)
 
 
@@ -127,8 +132,8 @@ def linked_strategy(db: Database, settings: Settings) -> Strategy | None:
     return found if found is not None and (found.is_public or found.user_id == settings.user_id) else None
 
 
-def next_round(core: Core, user_id: str, at_ms: int) -> None:
-    core.db.execute("UPDATE autotrade_settings SET next_round_ms = ? WHERE user_id = ?", at_ms, user_id)
+def set_next_round(db: Database, user_id: str, at_ms: int) -> None:
+    db.execute("UPDATE autotrade_settings SET next_round_ms = ? WHERE user_id = ?", at_ms, user_id)
 
 
 def _linked(core: Core, settings: Settings, strategy_id: str | UnsetType | None) -> Settings:
@@ -156,10 +161,10 @@ def _saved(core: Core, settings: Settings) -> Settings:
     settings = msgspec.structs.replace(settings, updated_at_ms=core.now_ms)
     snapshot = settings.snapshot
     core.db.execute(
-        "INSERT OR REPLACE INTO autotrade_settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO autotrade_settings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         settings.user_id, settings.is_active, settings.risk_tolerance.value, _encode(settings.plan),
         snapshot and snapshot.strategy_id, snapshot and snapshot.version, snapshot and snapshot.at_ms,
-        settings.updated_at_ms, settings.next_round_ms,
+        settings.updated_at_ms, settings.next_round_ms, terms.ROUND_MS[settings.plan.style],
     )  # fmt: skip
     return settings
 

@@ -14,6 +14,7 @@ from sandbox.milo.core import Core
 from sandbox.milo.database import Database, Row
 from sandbox.milo.errors import not_found
 from sandbox.milo.events import StrategyCreated
+from sandbox.milo.fields import text
 from sandbox.milo.pages import Page
 from sandbox.milo.wire import Asked
 
@@ -163,9 +164,9 @@ def _with(strategy: Strategy, asked: StrategyChange) -> Strategy:
     """:raises ApiError: 400."""
     name, description, is_public = strategy.name, strategy.description, strategy.is_public
     if asked.name is not UNSET:
-        name = terms.text(asked.name, "name", least=1, most=terms.MOST_NAME)
+        name = text(asked.name, "name", least=1, most=terms.MOST_NAME)
     if asked.description is not UNSET:
-        description = terms.text(asked.description or "", "description", most=terms.MOST_DESCRIPTION)
+        description = text(asked.description or "", "description", most=terms.MOST_DESCRIPTION)
     if asked.is_public is not UNSET:
         is_public = asked.is_public
     plan = terms.changed_plan(strategy.plan, asked.strategy, asked.instructions, asked.allocation, asked.custom_tickers)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sandbox.milo.errors import bad_request
+from sandbox.milo.fields import one_of, text
 from sandbox.milo.tokens import AssetClass
 from sandbox.milo.wire import in_bounds, plain
 
@@ -36,7 +37,15 @@ class Style(StrEnum):
     CUSTOM = "CUSTOM"
 
 
-Word = TypeVar("Word", bound=StrEnum)
+_MINUTE_MS: Final = 60_000
+# How long after one look at the market the next one is due.
+ROUND_MS: Final = {
+    Style.SCALPER: 5 * _MINUTE_MS,
+    Style.SWING_TRADER: 60 * _MINUTE_MS,
+    Style.CUSTOM: 60 * _MINUTE_MS,
+    Style.VALUE_INVESTOR: 360 * _MINUTE_MS,
+}
+
 Allocation = Mapping[AssetClass, Decimal]
 
 
@@ -68,22 +77,6 @@ def changed_plan(
         allocation=plan.allocation if shares is UNSET else allocation(shares or {}),
         custom_tickers=plan.custom_tickers if custom_tickers is UNSET else tickers(custom_tickers or ()),
     )
-
-
-def one_of(kind: type[Word], value: str, field: str) -> Word:
-    """:raises ApiError: 400; lists what there is."""
-    try:
-        return kind(value)
-    except ValueError:
-        raise bad_request(f"`{field}` must be one of {', '.join(kind)}", field=field) from None
-
-
-def text(value: str, field: str, *, least: int = 0, most: int) -> str:
-    """:raises ApiError: 400; too short or too long, without the blanks around it."""
-    if least <= len(value.strip()) and len(value) <= most:
-        return value
-    expected = f"{least} to {most}" if least else f"at most {most}"
-    raise bad_request(f"`{field}` must have {expected} characters", field=field)
 
 
 def tickers(values: Sequence[str], field: str = "customTickers") -> tuple[str, ...]:
