@@ -38,8 +38,8 @@ Where the reference names a status it is the one; where it names none, a success
 Tables, reactions to events and what happens by itself are a ``Part``, and a row in ``venue.PARTS``. Rules that hold for
 all: the time is ``core.now_ms``, ids are ``core.new_id()``, and nothing is remembered outside the database.
 
-Orders are placed with ``trading.desk.place(core, wallet, NewOrder)``, for anybody's wallet that is held here, also from
-``run_due``: it returns the order as it was made; a market order has been carried out when it returns, and is found so
-by ``trading.book``. Tokens are moved with ``core.chain.transfer``; a transaction is looked up, with what it moved, by
-``core.chain.transaction(signature)``. Tests: ``tests/support/milo_user.py`` and the fixtures beside them.
+Orders are placed with ``trading.desk.Desk(core).place(wallet, NewOrder(…))``, for any wallet that is held here, also
+from ``run_due``. It returns the order as it was accepted; a market order has been carried out meanwhile, and is found
+so with ``Desk(core).book.find``. Tokens are moved with ``core.chain.transfer``; a transaction is looked up, with what
+it moved, by ``core.chain.transaction(signature)``. Tests: ``tests/support/milo_user.py`` and the fixtures beside them.
 """

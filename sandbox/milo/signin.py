@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Final
 
@@ -27,12 +28,9 @@ STATEMENT: Final = (
 )
 PROVIDER: Final = "siwx"
 LIFE_MS: Final = 7 * 86_400_000
-# CAIP-2 names of Solana's clusters: mainnet, devnet, testnet.
-CHAIN_IDS: Final = (
-    "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
-    "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1",
-    "solana:4uhcVJyU9pJkvQyS88uRDiswHScCKQ3z",
-)
+MAINNET: Final = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
+# CAIP-2: the namespace and the first 32 characters of the cluster's genesis hash.
+_CHAIN_ID: Final = re.compile(r"solana:[1-9A-HJ-NP-Za-km-z]{32}")
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS signin_nonces (
@@ -224,8 +222,8 @@ def _wallet_address(text: str, field: str) -> Pubkey:
 
 
 def _chain_id(text: str) -> str:
-    if text not in CHAIN_IDS:
-        raise _refused("chainId", f"expected a CAIP-2 chain id of Solana, such as {CHAIN_IDS[0]}")
+    if _CHAIN_ID.fullmatch(text) is None:
+        raise _refused("chainId", f"expected a CAIP-2 chain id of Solana, such as {MAINNET}")
     return text
 
 

@@ -22,6 +22,7 @@ from sandbox.milo.market import TokenMarket
 from sandbox.milo.parts import Part
 from sandbox.milo.routes import Route
 from sandbox.milo.timeline import Timeline
+from sandbox.milo.trading import triggers
 from sandbox.milo.users import Caller
 from sandbox.milo.wallets import Wallet, Wallets
 from sandbox.milo.wire import encoded
@@ -29,7 +30,10 @@ from sandbox.milo.wire import encoded
 _BASE_SCHEMAS: Final = (chain_records.SCHEMA, chain.SCHEMA, users.SCHEMA, wallets.SCHEMA, timeline.SCHEMA)
 
 # Everything that has tables of its own, hears of events or does something by itself.
-PARTS: Final[tuple[Part, ...]] = (Part(name="sign-in", schema=signin.SCHEMA),)
+PARTS: Final[tuple[Part, ...]] = (
+    Part(name="sign-in", schema=signin.SCHEMA),
+    triggers.PART,
+)
 
 _log = logging.getLogger(__name__)
 

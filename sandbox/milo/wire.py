@@ -64,18 +64,20 @@ def plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def positive(value: Decimal, field: str) -> Decimal:
-    """:raises ApiError: 400; not a finite number above 0 of reasonable size."""
-    if not value.is_finite() or value <= 0:
-        raise bad_request(f"`{field}` must be a number above 0", field=field)
-    return in_bounds(value, field)
-
-
-def in_bounds(value: Decimal, field: str) -> Decimal:
-    """:raises ApiError: 400; more digits than anything here has."""
+def finite(value: Decimal, field: str) -> Decimal:
+    """:raises ApiError: 400; not a number, or with more digits than anything here has."""
+    if not value.is_finite():
+        raise bad_request(f"`{field}` must be a number", field=field)
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or value.adjusted() >= MOST_DIGITS or exponent < -MOST_PLACES:
         raise bad_request(
             f"`{field}` must have at most {MOST_DIGITS} digits before and {MOST_PLACES} after the point", field=field
         )
+    return value
+
+
+def positive(value: Decimal, field: str) -> Decimal:
+    """:raises ApiError: 400; not a finite number above 0 of reasonable size."""
+    if finite(value, field) <= 0:
+        raise bad_request(f"`{field}` must be above 0", field=field)
     return value

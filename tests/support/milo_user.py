@@ -18,8 +18,6 @@ from sandbox.milo.venue import MiloVenue
 from sandbox.milo.wallets import Wallet
 from tests.support.manual_clock import ManualClock
 
-MAINNET = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
-
 T = TypeVar("T")
 
 

@@ -10,7 +10,8 @@ from solders.signature import Signature
 
 from sandbox.milo.programs import token_account
 from sandbox.milo.tokens import USDC
-from tests.support.milo_user import MAINNET, MiloReply, MiloServer
+from sandbox.milo.signin import MAINNET
+from tests.support.milo_user import MiloReply, MiloServer
 
 DAY_S = 86_400
 
