@@ -12,14 +12,20 @@ from typing import Final, TypeVar
 import msgspec
 
 from sandbox.milo import chain, chain_records, signin, timeline, users, wallets
+from sandbox.milo.agents.agent import Agent
+from sandbox.milo.agents.analyst import Analyst
+from sandbox.milo.arena import rounds as arena
+from sandbox.milo.autotrade import rounds as auto_trading
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.chain import Chain
+from sandbox.milo.conversations import answering as conversations
 from sandbox.milo.core import Background, Core
 from sandbox.milo.database import Database
 from sandbox.milo.errors import ApiError, internal, not_found, unauthorized
 from sandbox.milo.limits import Allowance
 from sandbox.milo.market import TokenMarket
 from sandbox.milo.parts import Part
+from sandbox.milo.quests import records as quests
 from sandbox.milo.routes import Route
 from sandbox.milo.timeline import Timeline
 from sandbox.milo.trading import triggers
@@ -29,11 +35,20 @@ from sandbox.milo.wire import encoded
 
 _BASE_SCHEMAS: Final = (chain_records.SCHEMA, chain.SCHEMA, users.SCHEMA, wallets.SCHEMA, timeline.SCHEMA)
 
-# Everything that has tables of its own, hears of events or does something by itself.
-PARTS: Final[tuple[Part, ...]] = (
-    Part(name="sign-in", schema=signin.SCHEMA),
-    triggers.PART,
-)
+
+def parts_with(agent: Agent) -> tuple[Part, ...]:
+    """Everything that has tables of its own, hears of events or does something by itself. ``agent`` answers."""
+    return (
+        Part(name="sign-in", schema=signin.SCHEMA),
+        triggers.PART,
+        auto_trading.PART,
+        arena.PART,
+        quests.PART,
+        conversations.part(agent),
+    )
+
+
+PARTS: Final = parts_with(Analyst())
 
 _log = logging.getLogger(__name__)
 

@@ -173,8 +173,8 @@ def volume(subject: Subject) -> str:
     usual = sum(series.volumes[:-1]) / (len(series.volumes) - 1) * per_day
     worth, against_usual = figures.usd(day * float(subject.price)), figures.change(day / usual - 1)
     return (
-        f"Volume: {figures.quantity(day)} {subject.token.symbol} ({worth}) in the last whole day, {against_usual} against"
-        " the average of this history."
+        f"Volume: {figures.quantity(day)} {subject.token.symbol} ({worth}) in the last whole day, {against_usual}"
+        " against the average of this history."
     )
 
 

@@ -62,7 +62,5 @@ def bring_back(core: Core, deployment: Deployment, custody: Wallet, recipient: W
 
 def _send(core: Core, desk: Desk, custody: Wallet, recipient: Wallet, token: Token, units: int) -> Returned:
     desk.withdraw(custody, token, units)
-    signature = core.chain.transfer(
-        core.chain.keypair(custody.address), recipient.address, token, units, core.now_ms
-    )
+    signature = core.chain.transfer(core.chain.keypair(custody.address), recipient.address, token, units, core.now_ms)
     return Returned(token, units, signature)

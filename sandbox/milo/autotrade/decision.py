@@ -1,10 +1,10 @@
 """A plan, the market and what is held → trades with their reasons. Pure.
 
-SOL and USDC are the cash: purchases are paid with USDC where there is enough of it, else with SOL, and sales bring USDC.
-Each asset class has its share of the whole, and within a class the tokens that the plan's style likes best share it; the
-worse the best of them looks, the less of the class is bought at all. The tolerance for risk says how far a holding may
-drift before it is traded, how much one trade may move, how much volatility counts, and where the loss of a bought token
-is cut.
+SOL and USDC are the cash: purchases are paid with USDC where there is enough of it, else with SOL; sales bring USDC.
+Each asset class has its share of the whole, and within a class the tokens that the plan's style likes best share it;
+the worse the best of them looks, the less of the class is bought at all. The tolerance for risk says how far a holding
+may drift before it is traded, how much one trade may move, how much volatility counts, and where the loss of a bought
+token is cut.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _sales(
 ) -> list[Trade]:
     sales: list[Trade] = []
     known = {token.symbol for token in market.tokens()}
-    for symbol, (token, value) in values.items():
+    for symbol, (token, value, _) in values.items():
         target = targets.get(symbol)
         excess = value - (target.share * total if target else ZERO)
         is_due = excess > profile.band * total or target is None

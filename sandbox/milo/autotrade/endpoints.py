@@ -75,7 +75,7 @@ def update_settings(call: Call) -> Reply:
 
 def create_strategy(call: Call) -> Reply:
     """``POST /users/{userId}/auto-trade-settings/strategies``"""
-    return Reply(Data(_strategy_shown(strategies.create(call.core, call.user_id, call.asked(NewStrategy)))), 201)
+    return Reply(Data(_strategy_shown(strategies.create(call.core, call.user_id, call.asked(NewStrategy)))))
 
 
 def list_strategies(call: Call) -> Reply:

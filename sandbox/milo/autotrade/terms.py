@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from sandbox.milo.errors import bad_request
 from sandbox.milo.fields import one_of, text
 from sandbox.milo.tokens import AssetClass
-from sandbox.milo.wire import in_bounds, plain
+from sandbox.milo.wire import finite, plain
 
 MOST_NAME: Final = 200
 MOST_DESCRIPTION: Final = 2_000
@@ -102,6 +102,6 @@ def allocation(shares: Mapping[str, Decimal], field: str = "allocation") -> dict
 
 
 def _share(share: Decimal, field: str) -> Decimal:
-    if not share.is_finite() or not 0 <= share <= _HUNDRED:
+    if not 0 <= finite(share, field) <= _HUNDRED:
         raise bad_request(f"`{field}` must be a percentage from 0 to 100", field=field)
-    return in_bounds(share, field)
+    return share

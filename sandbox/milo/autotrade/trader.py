@@ -5,15 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Protocol
 
+from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.autotrade.decision import PROFILES, Decision, Held, Trade, decide
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance
-from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.core import Core
 from sandbox.milo.errors import ApiError
 from sandbox.milo.tokens import SOL, TOKENS, USDC, Token
 from sandbox.milo.trading.desk import Desk
 from sandbox.milo.trading.orders import Absolute, AbsoluteUsd, NewOrder, OrderStatus, OrderType, StopLoss
 from sandbox.milo.wallets import Wallet
+
 
 class Journal(Protocol):
     """Where it is noted what was done."""
@@ -47,7 +48,9 @@ def trade_once(core: Core, wallet: Wallet, plan: Plan, risk: RiskTolerance, jour
                 _carry_out(core, wallet, trade, risk, journal)
         except ApiError as refusal:
             verb = "buy" if trade.is_buy else "sell"
-            journal.note(f"Could not {verb} {trade.token.symbol}", f"{refusal.message}; {trade.thoughts}", trade.token.address)
+            journal.note(
+                f"Could not {verb} {trade.token.symbol}", f"{refusal.message}; {trade.thoughts}", trade.token.address
+            )
         else:
             journal.note(trade.log, trade.thoughts, trade.token.address)
     return decision

@@ -1,7 +1,7 @@
 """From a question that waits to its answer, outside the venue's thread.
 
-What waits is in the database: a process that dies leaves it waiting, and the next start takes it up. The answer, what it
-changes in the user's settings, and the end of the waiting are one transaction. Nothing that an agent does leaves a
+What waits is in the database: a process that dies leaves it waiting, and the next start takes it up. The answer, what
+it changes in the user's settings, and the end of the waiting are one transaction. Nothing that an agent does leaves a
 conversation waiting for ever.
 """
 
@@ -20,7 +20,9 @@ from sandbox.milo.errors import ApiError
 from sandbox.milo.parts import Part
 
 _REMEMBERED: Final = 24
-_FAILED: Final = "I could not answer that: something went wrong in the sandbox, and its log says what. Please ask again."
+_FAILED: Final = (
+    "I could not answer that: something went wrong in the sandbox, and its log says what. Please ask again."
+)
 
 _log = logging.getLogger(__name__)
 

@@ -81,7 +81,7 @@ def send_message(call: Call) -> Reply:
     headers = payments.charge(call)
     message = _send(call, conversation, content)
     shown = _shown(records.find(call.core.db, conversation.conversation_id))
-    return Reply(Data(_taken(shown, message)), 201, headers)
+    return Reply(Data(_taken(shown, message)), headers=headers)
 
 
 def get_messages(call: Call) -> Reply:
@@ -102,9 +102,7 @@ def _send(call: Call, conversation: Conversation, content: str) -> Message:
     """The message, which waits for its answer from now on."""
     core, user_id = call.core, call.user_id
     message = records.add(core, conversation.conversation_id, Role.USER, content)
-    core.events.publish(
-        MessageSent(user_id=user_id, at_ms=core.now_ms, conversation_id=conversation.conversation_id)
-    )
+    core.events.publish(MessageSent(user_id=user_id, at_ms=core.now_ms, conversation_id=conversation.conversation_id))
     core.events.publish(QuestionAsked(user_id=user_id, at_ms=core.now_ms, number=message.number))
     return message
 

@@ -90,10 +90,8 @@ def _checked(call: Call, payment: Payment) -> Settlement:
         raise _not_accepted(core, "`txSignature` must be that of a confirmed transaction on this chain")
     paid = token.amount(found.gained(treasury, token.address))
     if paid != price:
-        raise _not_accepted(
-            core,
-            f"the transaction must send {plain(price)} {token.symbol} to {treasury}; it sends {plain(max(paid, Decimal(0)))}",
-        )
+        sent = plain(max(paid, Decimal(0)))
+        raise _not_accepted(core, f"the transaction must send {plain(price)} {token.symbol} to {treasury}, not {sent}")
     _use(call, payment)
     return Settlement(
         success=True,
@@ -128,7 +126,7 @@ def _read(given: str) -> Payment:
         payment = msgspec.json.decode(given.encode(errors="surrogateescape"), type=Payment)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         payment = None
-    if payment is None or not payment.amount.is_finite() or not 1 <= len(payment.payment_id) <= MOST_ID:
+    if payment is None or not 1 <= len(payment.payment_id) <= MOST_ID:
         raise bad_request(
             f"`{HEADER}` must be JSON with `recipient`, `asset`, `amount` (a number), `paymentId` (1 to {MOST_ID}"
             " characters) and `txSignature`",

@@ -97,9 +97,7 @@ def owned(db: Database, conversation_id: str, user_id: str) -> Conversation:
 
 def page(db: Database, user_id: str, page: Page) -> tuple[list[Conversation], int]:
     """Newest first, and how many there are."""
-    rows = db.rows(
-        _CONVERSATION + "user_id = ? ORDER BY number DESC LIMIT ? OFFSET ?", user_id, page.size, page.offset
-    )
+    rows = db.rows(_CONVERSATION + "user_id = ? ORDER BY number DESC LIMIT ? OFFSET ?", user_id, page.size, page.offset)
     total = db.value("SELECT count(*) FROM conversations WHERE user_id = ?", user_id)
     return [_conversation(row) for row in rows], total
 

@@ -37,7 +37,7 @@ class Aggregation(StrEnum):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """``run`` are the days in a row until ``last_day`` (days since the epoch, UTC), ``best_run`` the most there were."""
+    """``run`` are the days in a row until ``last_day`` (of the epoch, UTC), ``best_run`` the most there ever were."""
 
     count: int = 0
     total: Decimal = Decimal(0)
@@ -113,9 +113,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_completed and self.is_unlocked and not self.is_claimed
 
 
-def standings(
-    quests: Sequence[Quest], tallies: Mapping[Deed, Tally], claimed: Collection[str]
-) -> list[Standing]:
+def standings(quests: Sequence[Quest], tallies: Mapping[Deed, Tally], claimed: Collection[str]) -> list[Standing]:
     """Of all ``quests``, in their order. ``claimed`` are ids of quests."""
     values = {
         quest.slug: tuple(tallies.get(one.deed, NOTHING_DONE).value(one.aggregation) for one in quest.requirements)

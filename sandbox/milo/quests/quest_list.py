@@ -32,9 +32,7 @@ QUESTS: Final = (
     _quest("full-circle", "Full Circle", 150, _count(Deed.CLOSE), after=("first-trade",)),
     _quest("regular", "Regular", 250, _count(Deed.TRADE, 10), after=("first-trade",)),
     _quest("thousand-dollar-desk", "Thousand Dollar Desk", 300, _sum(Deed.TRADE, 1_000), after=("first-trade",)),
-    _quest(
-        "market-mover", "Market Mover", 1_000, _sum(Deed.TRADE, 25_000), after=("thousand-dollar-desk", "regular")
-    ),
+    _quest("market-mover", "Market Mover", 1_000, _sum(Deed.TRADE, 25_000), after=("thousand-dollar-desk", "regular")),
     _quest("three-days-running", "Three Days Running", 300, _streak(Deed.TRADE, 3), after=("first-trade",)),
     _quest("a-whole-week", "A Whole Week", 800, _streak(Deed.TRADE, 7), after=("three-days-running",)),
     _quest(

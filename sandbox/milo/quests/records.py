@@ -40,9 +40,7 @@ def standings_of(db: Database, user_id: str) -> list[Standing]:
 
 def claim(core: Core, user_id: str, quest: Quest) -> None:
     """Pay the award out. A second time is refused by the file itself."""
-    core.db.execute(
-        "INSERT INTO quest_claims VALUES (?, ?, ?, ?)", user_id, quest.quest_id, quest.award, core.now_ms
-    )
+    core.db.execute("INSERT INTO quest_claims VALUES (?, ?, ?, ?)", user_id, quest.quest_id, quest.award, core.now_ms)
     _count(core.db, user_id, Deed.BONES, core.now_ms, Decimal(quest.award))
 
 
