@@ -40,9 +40,10 @@ def parts_with(agent: Agent) -> tuple[Part, ...]:
     """Everything that has tables of its own, hears of events or does something by itself. ``agent`` answers."""
     return (
         Part(name="sign-in", schema=signin.SCHEMA),
-        triggers.PART,
+        # Before what may be due often: of the rounds that were missed until then, they skip all but the last.
         auto_trading.PART,
         arena.PART,
+        triggers.PART,
         quests.PART,
         conversations.part(agent),
     )

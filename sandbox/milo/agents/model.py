@@ -69,12 +69,11 @@ _decode: Final = msgspec.json.Decoder(_Reply).decode
 
 
 class ModelAgent:
-    """An ``Agent``. Its connections are opened by the first question and closed by ``close``."""
+    """An ``Agent``."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
-        self._session: aiohttp.ClientSession | None = None
 
     async def answer(self, question: Question) -> Answer:
         own = await asyncio.to_thread(analyst.answer, question)
@@ -88,10 +87,6 @@ class ModelAgent:
         except _ModelFailed as failure:
             return _without_model(str(failure), own)
         return Answer(text=text)
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def _ask(self, messages: Sequence[dict[str, str]]) -> str:
         """:raises _ModelFailed: it could not be reached, refused, or answered with something that is no answer."""
@@ -117,10 +112,11 @@ class ModelAgent:
         if self._config.api_key:
             headers["Authorization"] = f"Bearer {self._config.api_key}"
         url = self._config.base_url.rstrip("/") + "/chat/completions"
-        session = self._session = self._session or aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            raw = await _read(response)
-            return response.status, raw
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            return response.status, await _read(response)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
+
+from solders.instruction import Instruction
+from solders.keypair import Keypair
 
 from sandbox.milo.arena.deployments import Deployment
 from sandbox.milo.chain import FEE_PER_SIGNATURE, ChainError
 from sandbox.milo.core import Core
 from sandbox.milo.errors import bad_request
+from sandbox.milo.programs import close_token_account
 from sandbox.milo.tokens import SOL, TOKENS, Token
 from sandbox.milo.trading.desk import Desk
 from sandbox.milo.wallets import Wallet
@@ -43,24 +48,38 @@ def fund(core: Core, source: Wallet, custody: Wallet) -> str:
 def bring_back(core: Core, deployment: Deployment, custody: Wallet, recipient: Wallet) -> list[Returned]:
     """End what the deployment has open, and send every token that it holds, SOL last. All of it, or nothing.
 
-    :raises ApiError: 400; neither wallet has the SOL that it costs.
+    :raises ApiError: 400; the wallet lacks the SOL that it costs.
     """
     desk = Desk(core)
     for position in desk.positions.all_open(deployment.arena_user_id):
         for order in desk.book.open_of_thesis(position.thesis_id):
             desk.delete(order)
-    held = [(token, core.chain.balance(custody.address, token)) for token in TOKENS if not token.is_native]
     try:
-        returned = [_send(core, desk, custody, recipient, token, units) for token, units in held if units]
+        returned = [
+            _empty(core, desk, custody, recipient, token)
+            for token in TOKENS
+            if not token.is_native and core.chain.has_account(custody.address, token)
+        ]
         lamports = core.chain.balance(custody.address, SOL) - FEE_PER_SIGNATURE
         if lamports > 0:
-            returned.append(_send(core, desk, custody, recipient, SOL, lamports))
+            steps = core.chain.transfer_steps(_key(core, custody).pubkey(), recipient.address, SOL, lamports)
+            returned.append(_send(core, desk, custody, SOL, lamports, steps))
     except ChainError as error:
         raise bad_request(f"The holdings cannot be sent back: {error}") from error
-    return returned
+    return [one for one in returned if one.units]
 
 
-def _send(core: Core, desk: Desk, custody: Wallet, recipient: Wallet, token: Token, units: int) -> Returned:
+def _empty(core: Core, desk: Desk, custody: Wallet, recipient: Wallet, token: Token) -> Returned:
+    """Send all of a token, and close its account: what it was opened with comes back, too."""
+    owner, units = _key(core, custody).pubkey(), core.chain.balance(custody.address, token)
+    steps = core.chain.transfer_steps(owner, recipient.address, token, units) if units else []
+    return _send(core, desk, custody, token, units, [*steps, close_token_account(owner, token.mint)])
+
+
+def _send(core: Core, desk: Desk, custody: Wallet, token: Token, units: int, steps: Sequence[Instruction]) -> Returned:
     desk.withdraw(custody, token, units)
-    signature = core.chain.transfer(core.chain.keypair(custody.address), recipient.address, token, units, core.now_ms)
-    return Returned(token, units, signature)
+    return Returned(token, units, core.chain.send(steps, [_key(core, custody)], core.now_ms))
+
+
+def _key(core: Core, wallet: Wallet) -> Keypair:
+    return core.chain.keypair(wallet.address)
