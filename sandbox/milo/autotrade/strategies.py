@@ -51,11 +51,9 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_ms: int
 
 
-class StrategyChange(Asked, frozen=True, kw_only=True):
-    """Any of a strategy's fields; null is the same as empty."""
+class _Optional(Asked, frozen=True, kw_only=True):
+    """Null is the same as empty."""
 
-    name: str | UnsetType = UNSET
-    strategy: str | UnsetType = UNSET
     description: str | UnsetType | None = UNSET
     instructions: str | UnsetType | None = UNSET
     allocation: dict[str, Decimal] | UnsetType | None = UNSET
@@ -63,11 +61,14 @@ class StrategyChange(Asked, frozen=True, kw_only=True):
     is_public: bool | UnsetType = UNSET
 
 
-class NewStrategy(StrategyChange, frozen=True, kw_only=True):
-    """Those that a new one must have."""
-
+class NewStrategy(_Optional, frozen=True, kw_only=True):
     name: str
     strategy: str
+
+
+class StrategyChange(_Optional, frozen=True, kw_only=True):
+    name: str | UnsetType = UNSET
+    strategy: str | UnsetType = UNSET
 
 
 def create(core: Core, user_id: str, asked: NewStrategy) -> Strategy:
@@ -160,7 +161,7 @@ def _pattern(words: str) -> str:
     return f"%{escaped}%"
 
 
-def _with(strategy: Strategy, asked: StrategyChange) -> Strategy:
+def _with(strategy: Strategy, asked: NewStrategy | StrategyChange) -> Strategy:
     """:raises ApiError: 400."""
     name, description, is_public = strategy.name, strategy.description, strategy.is_public
     if asked.name is not UNSET:

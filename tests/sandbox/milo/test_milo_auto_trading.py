@@ -100,6 +100,7 @@ async def test_a_stop_loss_that_fires_is_in_the_diary(milo: MiloServer) -> None:
     await switch_on(user, riskTolerance="conservative", allocation={"trenches": 100})
     await diary(user)
     await user.call("PATCH", SETTINGS, {"isActive": False})
+    entries = await diary(user)
     for _ in range(12):
         milo.clock.advance(30 * 24 * HOUR)
         entries = await diary(user)
