@@ -9,8 +9,8 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from sandbox.milo.programs import token_account
-from sandbox.milo.tokens import USDC
 from sandbox.milo.signin import MAINNET
+from sandbox.milo.tokens import USDC
 from tests.support.milo_user import MiloReply, MiloServer
 
 DAY_S = 86_400
