@@ -101,7 +101,8 @@ class Chain:
         key = _pubkey(owner)
         if token.is_native:
             return self._svm.get_balance(key) or 0
-        return self.token_units(token_account(key, token.mint))
+        held = self.token_balance(token_account(key, token.mint))
+        return 0 if held is None else held.units
 
     def has_account(self, owner: str | Pubkey, token: Token) -> bool:
         """Whether ``owner`` can be sent ``token`` without an account being opened."""
@@ -111,9 +112,9 @@ class Chain:
         account = self._svm.get_account(address)
         return None if account is None or not account.lamports else account
 
-    def token_units(self, address: Pubkey) -> int:
-        balance = _token_balance(self._svm.get_account(address))
-        return 0 if balance is None else balance.units
+    def token_balance(self, address: Pubkey) -> TokenBalance | None:
+        """What a token account holds; None where there is none."""
+        return _token_balance(self._svm.get_account(address))
 
     def transaction(self, signature: str) -> ChainTransaction | None:
         """A confirmed transaction."""
