@@ -9,9 +9,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from sandbox.milo.errors import ApiError, not_found
+from sandbox.milo.handling import Request
 from sandbox.milo.loopback import add_loopback_routes
 from sandbox.milo.routes import PREFIX, ROUTES, Route
-from sandbox.milo.venue import MiloVenue, Request
+from sandbox.milo.venue import MiloVenue
 from sandbox.milo.wire import encoded
 
 MOST_BODY_BYTES: Final = 65_536
