@@ -42,6 +42,7 @@ _NOT_BUILT: Final = {
     "redis_url": "this build counts limits inside its process and cannot use Redis",
     "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
 }
+NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
@@ -111,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             warnings=_unknown(environ),
         )
         _refuse_what_is_not_built(reader, workers)
+        _refuse_a_public_chain(reader, environ)
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:
@@ -194,6 +196,13 @@ def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
             f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
             " admit the whole limit",
         )
+
+
+def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:
+    """Whoever gives an RPC address believes that something here would use it: better to stop than to be wrong."""
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and "RPC" in variable.upper() and value.strip():
+            reader.problems.append(f"{variable}: {NO_PUBLIC_CHAIN}; expected it to be left out")
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from sandbox.milo.errors import ApiError, not_found
+from sandbox.milo.handling import Request
+from sandbox.milo.loopback import add_loopback_routes
 from sandbox.milo.routes import PREFIX, ROUTES, Route
-from sandbox.milo.venue import MiloVenue, Request
+from sandbox.milo.venue import MiloVenue
 from sandbox.milo.wire import encoded
 
 MOST_BODY_BYTES: Final = 65_536
@@ -31,10 +33,11 @@ def make_app(venue: MiloVenue) -> web.Application:
 
 
 def add_routes(app: web.Application, venue: MiloVenue) -> None:
-    """The API under its prefix, in an application that serves other things too."""
+    """The API under its prefix, and what is for the same machine only, beside whatever else the application serves."""
     for route in ROUTES:
         app.router.add_route(route.method, PREFIX + route.path, _handler(venue, route))
     app.router.add_route("*", PREFIX + "/{path:.*}", _nothing_here)
+    add_loopback_routes(app, venue)
 
 
 def _handler(venue: MiloVenue, route: Route) -> Handler:

@@ -1,7 +1,7 @@
 """Solana in the process: a real runtime (LiteSVM) with real keys, programs and signatures; no network, no validators.
 
-The runtime keeps its accounts in memory only, so every one that a transaction could write to is stored right after it,
-in the same database transaction as whatever the transfer was for, and all are set again at start.
+The runtime keeps its accounts in memory only. Those that were changed are stored in the same database transaction as
+whatever the transfer was for, and all are set again at start.
 
 Time on this chain is a slot per transaction, and one every 0.4 s while there are none; a slot's blockhash is a function
 of its number, so that an idle chain has nothing to do.
@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from solders.account import Account
 from solders.hash import Hash
@@ -46,6 +47,7 @@ GENESIS_LAMPORTS: Final = 10**17
 GENESIS_UNITS: Final = 2**62
 
 _TOKEN_ACCOUNT_BYTES: Final = 165
+_NOTHING: Final = Account(lamports=0, data=b"", owner=SYSTEM_PROGRAM)
 _MARKET_MAKER: Final = "market_maker"
 _TREASURY: Final = "treasury"
 
@@ -58,15 +60,24 @@ class ChainError(Exception):
     """The chain did not take a transaction: nothing of it happened. Says why in a sentence for whoever sent it."""
 
 
+class Signer(NamedTuple):
+    """A wallet whose key is held here."""
+
+    address: Pubkey
+    keypair: Keypair
+
+
 class Chain:
     """Amounts are whole numbers of the token's smallest units. SOL is native: it has no token accounts."""
 
     def __init__(self, db: Database) -> None:
-        # What LiteSVM checks of blockhashes and repeats knows only its own; ours is checked here.
-        self._svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
+        # What LiteSVM knows of blockhashes and repeats are only its own. Those, and the signatures of transactions that
+        # come from outside, are checked here; what was signed here a moment ago needs no check.
+        self._svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0).with_sigverify(False)
         self._records = ChainRecords(db)
         self._db = db
-        self._touched: set[Pubkey] = set()
+        # What accounts were before they were changed, since the last commit.
+        self._undo: list[tuple[Pubkey, Account | None]] = []
         self._slot = 0
         self.token_account_rent = self._svm.minimum_balance_for_rent_exemption(_TOKEN_ACCOUNT_BYTES)
         self.least_lamports = self._svm.minimum_balance_for_rent_exemption(0)
@@ -79,10 +90,9 @@ class Chain:
         if not roles:
             roles = self._genesis()
         self.treasury = roles[_TREASURY]
-        self.market_maker = self.keypair(roles[_MARKET_MAKER])
+        self.market_maker = self.signer(roles[_MARKET_MAKER])
         self._infrastructure = frozenset(roles.values())
         self._slot = self._records.last_slot()
-        self._touched.clear()
 
     # Looking.
 
@@ -91,7 +101,8 @@ class Chain:
         key = _pubkey(owner)
         if token.is_native:
             return self._svm.get_balance(key) or 0
-        return self.token_units(token_account(key, token.mint))
+        held = self.token_balance(token_account(key, token.mint))
+        return 0 if held is None else held.units
 
     def has_account(self, owner: str | Pubkey, token: Token) -> bool:
         """Whether ``owner`` can be sent ``token`` without an account being opened."""
@@ -101,9 +112,9 @@ class Chain:
         account = self._svm.get_account(address)
         return None if account is None or not account.lamports else account
 
-    def token_units(self, address: Pubkey) -> int:
-        balance = _token_balance(self._svm.get_account(address))
-        return 0 if balance is None else balance.units
+    def token_balance(self, address: Pubkey) -> TokenBalance | None:
+        """What a token account holds; None where there is none."""
+        return _token_balance(self._svm.get_account(address))
 
     def transaction(self, signature: str) -> ChainTransaction | None:
         """A confirmed transaction."""
@@ -130,21 +141,21 @@ class Chain:
         self._records.put_key(keypair)
         return keypair
 
-    def keypair(self, address: str) -> Keypair:
+    def signer(self, address: str) -> Signer:
         """:raises LookupError: not a wallet that this venue signs for."""
         found = self._records.key(address)
         if found is None:
             raise LookupError(f"{address} is not held here")
-        return found
+        return Signer(Pubkey.from_string(address), found)
 
     # Moving.
 
-    def transfer(self, source: Keypair, destination: str, token: Token, units: int, now_ms: int) -> str:
+    def transfer(self, source: Signer, destination: str, token: Token, units: int, now_ms: int) -> str:
         """Send, opening the destination's token account at the sender's expense. The transaction's signature.
 
         :raises ChainError: the sender has too little, also for the fee.
         """
-        return self.send(self.transfer_steps(source.pubkey(), destination, token, units), [source], now_ms)
+        return self.send(self.transfer_steps(source.address, destination, token, units), [source], now_ms)
 
     def transfer_steps(
         self, source: Pubkey, destination: str, token: Token, units: int, payer: Pubkey | None = None
@@ -158,14 +169,16 @@ class Chain:
             steps.insert(0, open_token_account(payer or source, target, token.mint))
         return steps
 
-    def send(self, steps: Sequence[Instruction], signers: Sequence[Keypair], now_ms: int) -> str:
+    def send(self, steps: Sequence[Instruction], signers: Sequence[Signer], now_ms: int) -> str:
         """Carry out ``steps`` as one transaction that the first signer pays for. Its signature.
 
         :raises ChainError: it failed.
         """
         slot = self._next_slot(now_ms)
-        message = Message.new_with_blockhash(list(steps), signers[0].pubkey(), self.blockhash(slot))
-        return self._process(VersionedTransaction(message, list(signers)), slot, now_ms)
+        message = Message.new_with_blockhash(list(steps), signers[0].address, self.blockhash(slot))
+        signed = bytes(message)
+        signatures = [signer.keypair.sign_message(signed) for signer in signers]
+        return self._process(VersionedTransaction.populate(message, signatures), slot, now_ms)
 
     def submit(self, transaction: VersionedTransaction, now_ms: int) -> str:
         """A transaction that somebody else made and signed. Its signature.
@@ -196,23 +209,27 @@ class Chain:
 
     @contextmanager
     def undoable(self) -> Iterator[None]:
-        """When the block fails, the accounts are again what the database, undone first, says."""
+        """When the block fails, the accounts are again what they were before it. May be nested."""
+        mark, slot = len(self._undo), self._slot
         try:
             yield
         except BaseException:
-            self.reload()
+            self._restore(mark)
+            self._slot = slot
             raise
 
-    def reload(self) -> None:
-        """Set every account that was touched since the last commit to what the database has of it."""
-        for address in self._touched:
-            account = self._records.account(address)
-            self._svm.set_account(address, account or Account(lamports=0, data=b"", owner=SYSTEM_PROGRAM))
-        self._slot = self._records.last_slot()
+    def store(self) -> None:
+        """Write what was changed: before the database commits."""
+        self._records.put_accounts((address, self.account(address)) for address in {key for key, _ in self._undo})
 
     def committed(self) -> None:
-        """What was touched is durable."""
-        self._touched.clear()
+        """What was changed is durable."""
+        self._undo.clear()
+
+    def _restore(self, mark: int) -> None:
+        for address, account in reversed(self._undo[mark:]):
+            self._svm.set_account(address, account or _NOTHING)
+        del self._undo[mark:]
 
     def _next_slot(self, now_ms: int) -> int:
         # One transaction a slot: two alike differ in their blockhash, and so in their signature.
@@ -220,16 +237,14 @@ class Chain:
 
     def _process(self, transaction: VersionedTransaction, slot: int, now_ms: int) -> str:
         keys = _writable_keys(transaction.message)
-        before = [self._svm.get_account(key) for key in keys]
-        self._touched.update(keys)
+        before, mark = [self._svm.get_account(key) for key in keys], len(self._undo)
+        self._undo += zip(keys, before, strict=True)
         result = self._svm.send_transaction(transaction)
         if isinstance(result, FailedTransactionMetadata):
             # It has cost its fee; here a transaction that fails never happened.
-            for key, account in zip(keys, before, strict=True):
-                self._svm.set_account(key, account or Account(lamports=0, data=b"", owner=SYSTEM_PROGRAM))
+            self._restore(mark)
             raise ChainError(_why(result))
         after = [self.account(key) for key in keys]
-        self._records.put_accounts(zip(keys, after, strict=True))
         self._slot = slot
         self._record(transaction, slot, now_ms, result.fee(), _changes(keys, before, after))
         return str(transaction.signatures[0])
@@ -303,8 +318,12 @@ def _token_balance(account: Account | None) -> TokenBalance | None:
     if len(data) != _TOKEN_ACCOUNT_BYTES:
         return None
     # mint, owner, amount: the layout that every wallet reads.
-    mint, owner = Pubkey.from_bytes(data[:32]), Pubkey.from_bytes(data[32:64])
-    return TokenBalance(str(owner), str(mint), int.from_bytes(data[64:72], "little"))
+    return TokenBalance(_base58(data[32:64]), _base58(data[:32]), int.from_bytes(data[64:72], "little"))
+
+
+@lru_cache(maxsize=16_384)
+def _base58(address: bytes) -> str:
+    return str(Pubkey.from_bytes(address))
 
 
 def _changes(
@@ -312,7 +331,7 @@ def _changes(
 ) -> tuple[Change, ...]:
     return tuple(
         Change(
-            str(key),
+            _base58(bytes(key)),
             0 if old is None else old.lamports,
             0 if new is None else new.lamports,
             _token_balance(old),

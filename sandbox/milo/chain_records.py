@@ -104,13 +104,7 @@ class ChainRecords:
 
     def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
         for row in self._db.rows("SELECT address, lamports, owner, data FROM chain_accounts"):
-            yield Pubkey.from_bytes(row[0]), _account(row)
-
-    def account(self, address: Pubkey) -> Account | None:
-        row = self._db.row(
-            "SELECT address, lamports, owner, data FROM chain_accounts WHERE address = ?", bytes(address)
-        )
-        return None if row is None else _account(row)
+            yield Pubkey.from_bytes(row[0]), Account(lamports=row[1], data=row[3], owner=Pubkey.from_bytes(row[2]))
 
     def put_accounts(self, accounts: Iterable[tuple[Pubkey, Account | None]]) -> None:
         """As they are now; None where one is gone."""
@@ -164,10 +158,6 @@ class ChainRecords:
             address, 2**62 if before is None else before, limit,
         )  # fmt: skip
         return [_transaction(row) for row in rows]
-
-
-def _account(row: Row) -> Account:
-    return Account(lamports=row[1], data=row[3], owner=Pubkey.from_bytes(row[2]))
 
 
 def _transaction(row: Row) -> ChainTransaction:

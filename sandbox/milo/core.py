@@ -61,6 +61,7 @@ class Core:
         try:
             with self.chain.undoable(), self.db.transaction():
                 yield
+                self.chain.store()
         except BaseException:
             del self.spawned[spawned_before:]
             raise

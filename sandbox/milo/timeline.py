@@ -26,10 +26,11 @@ class Timeline:
         self._core = core
         self._parts = parts
 
-    def start(self) -> None:
-        """Stand where the last process stood, at least; whatever was due since is still to come."""
+    def start(self, now_ms: int) -> None:
+        """Stand where the last process stood, so that what was due since is still to come; in a new file, now."""
         row = self._core.db.row("SELECT now_ms FROM timeline")
-        self._core.now_ms = 0 if row is None else row[0]
+        self._core.now_ms = now_ms if row is None else row[0]
+        self.remember()
 
     def advance(self, to_ms: int) -> None:
         """Run what is due until ``to_ms``. Time never goes back: an earlier instant changes nothing."""

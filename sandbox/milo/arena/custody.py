@@ -7,10 +7,9 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from solders.instruction import Instruction
-from solders.keypair import Keypair
 
 from sandbox.milo.arena.deployments import Deployment
-from sandbox.milo.chain import FEE_PER_SIGNATURE, ChainError
+from sandbox.milo.chain import FEE_PER_SIGNATURE, ChainError, Signer
 from sandbox.milo.core import Core
 from sandbox.milo.errors import bad_request
 from sandbox.milo.programs import close_token_account
@@ -42,7 +41,7 @@ def fund(core: Core, source: Wallet, custody: Wallet) -> str:
         )
     stake = min(SOL.units(STAKE_SOL), lamports - FEE_PER_SIGNATURE - core.chain.least_lamports)
     Desk(core).withdraw(source, SOL, stake)
-    return core.chain.transfer(core.chain.keypair(source.address), custody.address, SOL, stake, core.now_ms)
+    return core.chain.transfer(core.chain.signer(source.address), custody.address, SOL, stake, core.now_ms)
 
 
 def bring_back(core: Core, deployment: Deployment, custody: Wallet, recipient: Wallet) -> list[Returned]:
@@ -62,7 +61,7 @@ def bring_back(core: Core, deployment: Deployment, custody: Wallet, recipient: W
         ]
         lamports = core.chain.balance(custody.address, SOL) - FEE_PER_SIGNATURE
         if lamports > 0:
-            steps = core.chain.transfer_steps(_key(core, custody).pubkey(), recipient.address, SOL, lamports)
+            steps = core.chain.transfer_steps(_signer(core, custody).address, recipient.address, SOL, lamports)
             returned.append(_send(core, desk, custody, SOL, lamports, steps))
     except ChainError as error:
         raise bad_request(f"The holdings cannot be sent back: {error}") from error
@@ -71,15 +70,15 @@ def bring_back(core: Core, deployment: Deployment, custody: Wallet, recipient: W
 
 def _empty(core: Core, desk: Desk, custody: Wallet, recipient: Wallet, token: Token) -> Returned:
     """Send all of a token, and close its account: what it was opened with comes back, too."""
-    owner, units = _key(core, custody).pubkey(), core.chain.balance(custody.address, token)
+    owner, units = _signer(core, custody).address, core.chain.balance(custody.address, token)
     steps = core.chain.transfer_steps(owner, recipient.address, token, units) if units else []
     return _send(core, desk, custody, token, units, [*steps, close_token_account(owner, token.mint)])
 
 
 def _send(core: Core, desk: Desk, custody: Wallet, token: Token, units: int, steps: Sequence[Instruction]) -> Returned:
     desk.withdraw(custody, token, units)
-    return Returned(token, units, core.chain.send(steps, [_key(core, custody)], core.now_ms))
+    return Returned(token, units, core.chain.send(steps, [_signer(core, custody)], core.now_ms))
 
 
-def _key(core: Core, wallet: Wallet) -> Keypair:
-    return core.chain.keypair(wallet.address)
+def _signer(core: Core, wallet: Wallet) -> Signer:
+    return core.chain.signer(wallet.address)

@@ -41,12 +41,18 @@ class OrderBook:
     def next_number(self) -> int:
         return int(self._db.value("SELECT coalesce(max(number), 0) + 1 FROM orders"))
 
-    def put(self, order: Order) -> None:
-        """As it is now, new or not."""
+    def add(self, order: Order) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             order.number, order.order_id, order.user_id, order.token_address, order.type.value, order.status.value,
             order.parent_id, order.thesis_id, order.fires_rising, self._ticks(order), _encode(order),
+        )  # fmt: skip
+
+    def update(self, order: Order) -> None:
+        """As it is now."""
+        self._db.execute(
+            "UPDATE orders SET status = ?, thesis_id = ?, trigger_ticks = ?, record = ? WHERE number = ?",
+            order.status.value, order.thesis_id, self._ticks(order), _encode(order), order.number,
         )  # fmt: skip
 
     def find(self, order_id: str) -> Order | None:

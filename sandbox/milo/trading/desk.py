@@ -215,7 +215,7 @@ class Desk:
             created_at_ms=self._core.now_ms,
             updated_at_ms=self._core.now_ms,
         )
-        self.book.put(order)
+        self.book.add(order)
         return order
 
     def _publish_created(self, order: Order) -> None:

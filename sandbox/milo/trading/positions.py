@@ -125,14 +125,18 @@ class Positions:
             created_at_ms=now_ms,
             updated_at_ms=now_ms,
         )
-        self.put(position)
+        self._db.execute(
+            "INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            position.number, position.thesis_id, position.user_id, position.wallet_id, position.token_address,
+            position.status.value, _encode(position),
+        )  # fmt: skip
         return position
 
     def put(self, position: Position) -> None:
+        """As it is now."""
         self._db.execute(
-            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)",
-            position.number, position.thesis_id, position.user_id, position.wallet_id, position.token_address,
-            position.status.value, _encode(position),
+            "UPDATE positions SET status = ?, record = ? WHERE number = ?",
+            position.status.value, _encode(position), position.number,
         )  # fmt: skip
 
     def find(self, thesis_id: str) -> Position | None:

@@ -160,7 +160,7 @@ class Swaps:
 
     @property
     def _maker(self) -> str:
-        return str(self._core.chain.market_maker.pubkey())
+        return str(self._core.chain.market_maker.address)
 
     def _to_us(self, wallet: Wallet, token: Token, units: int, recipient: str) -> Sequence[Instruction]:
         return self._core.chain.transfer_steps(Pubkey.from_string(wallet.address), recipient, token, units)
@@ -168,12 +168,12 @@ class Swaps:
     def _from_us(self, wallet: Wallet, token: Token, units: int) -> Sequence[Instruction]:
         chain = self._core.chain
         payer = Pubkey.from_string(wallet.address)
-        return chain.transfer_steps(chain.market_maker.pubkey(), wallet.address, token, units, payer)
+        return chain.transfer_steps(chain.market_maker.address, wallet.address, token, units, payer)
 
     def _settle(self, wallet: Wallet, steps: Sequence[Instruction], quote: Quote) -> Fill:
         chain = self._core.chain
         try:
-            signature = chain.send(steps, [chain.keypair(wallet.address), chain.market_maker], self._core.now_ms)
+            signature = chain.send(steps, [chain.signer(wallet.address), chain.market_maker], self._core.now_ms)
         except ChainError as error:
             raise CannotTrade(str(error)) from error
         return Fill(

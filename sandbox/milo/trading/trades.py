@@ -15,8 +15,7 @@ CREATE TABLE IF NOT EXISTS trades (
     number INTEGER PRIMARY KEY, wallet_id TEXT NOT NULL, type TEXT NOT NULL, token TEXT NOT NULL, record BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS trades_by_wallet ON trades (wallet_id, number);
-CREATE INDEX IF NOT EXISTS trades_by_type ON trades (wallet_id, type, number);
-CREATE INDEX IF NOT EXISTS trades_by_token ON trades (wallet_id, token, type, number)
+CREATE INDEX IF NOT EXISTS trades_by_token ON trades (wallet_id, token, number)
 """
 
 _encode: Final = msgspec.msgpack.Encoder().encode

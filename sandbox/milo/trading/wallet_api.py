@@ -129,7 +129,7 @@ def send(call: Call) -> Reply:
     units = _sent_units(token, asked.amount)
     Desk(core).withdraw(wallet, token, units)
     try:
-        signature = core.chain.transfer(core.chain.keypair(wallet.address), recipient, token, units, core.now_ms)
+        signature = core.chain.transfer(core.chain.signer(wallet.address), recipient, token, units, core.now_ms)
     except ChainError as error:
         there = token.amount(core.chain.balance(wallet.address, token))
         raise bad_request(f"It cannot be sent: the wallet holds {there} {token.symbol}. {error}") from error

@@ -284,7 +284,7 @@ async def test_no_token_is_made_or_lost_between_deploying_and_withdrawing(milo: 
     strategy_id, found = await deployed(user, strategy="SCALPER", allocation={"memes": 50, "trenches": 50})
 
     def total(core: Core) -> dict[str, int]:
-        maker = str(core.chain.market_maker.pubkey())
+        maker = str(core.chain.market_maker.address)
         owners = (maker, core.chain.treasury, user.wallet.address, found["custodyWalletAddress"])
         return {
             token.symbol: sum(core.chain.balance(owner, token) for owner in owners)

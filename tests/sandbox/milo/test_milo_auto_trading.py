@@ -161,7 +161,7 @@ async def test_switched_off_it_leaves_everything_alone(milo: MiloServer) -> None
 
 async def test_no_token_is_made_or_lost_by_it(milo: MiloServer) -> None:
     def held(core: Core) -> dict[str, int]:
-        owners = {user.wallet.address, str(core.chain.market_maker.pubkey()), core.chain.treasury}
+        owners = {user.wallet.address, str(core.chain.market_maker.address), core.chain.treasury}
         return {
             token.symbol: sum(core.chain.balance(owner, token) for owner in owners)
             for token in TOKENS
@@ -223,7 +223,7 @@ async def test_money_that_cannot_be_spent_ends_as_an_entry_that_says_so(milo: Mi
         maker = core.chain.market_maker
         for token in TOKENS:
             if token.asset_class == "trenches":
-                units = core.chain.balance(maker.pubkey(), token)
+                units = core.chain.balance(maker.address, token)
                 core.chain.transfer(maker, core.chain.treasury, token, units, core.now_ms)
 
     await milo.run(sell_out)

@@ -170,7 +170,9 @@ def test_no_decision_spends_what_is_not_there_or_sells_what_is_not_held(
     market = MarketAt(MARKET, START_MS + hours * 3_600_000)
     names: list[AssetClass] = [name for name in AssetClass if name is not AssetClass.CUSTOM]
     whole = Decimal(sum(shares))
-    allocation: dict[AssetClass, Decimal] = {name: HUNDRED * share / whole for name, share in zip(names, shares, strict=True)}
+    allocation: dict[AssetClass, Decimal] = {
+        name: HUNDRED * share / whole for name, share in zip(names, shares, strict=True)
+    }
     what = Plan(style=style, allocation=allocation)
     found = [Held(token, Decimal(v), Decimal(v)) for token, v in zip(TOKENS, values, strict=True) if v]
     decision = decide(what, risk, market, found)

@@ -141,7 +141,7 @@ async def test_a_limit_order_fires_at_the_second_in_which_its_price_was_reached_
         second = core.now_ms // 1000 - 30 * 86_400
         while core.market.ticks(sol, second) * tick > Decimal(repr(limit)):
             second += 1
-        return second * 1000
+        return int(second) * 1000
 
     fill_ms = await milo.run(lambda core: core.db.value("SELECT at_ms FROM chain_transactions ORDER BY number DESC"))
     assert fill_ms == await milo.run(first_below)
