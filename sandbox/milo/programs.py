@@ -14,6 +14,7 @@ SYSTEM_PROGRAM: Final = ID
 TOKEN_PROGRAM: Final = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 ASSOCIATED_TOKEN_PROGRAM: Final = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 
+_CLOSE_ACCOUNT: Final = 9
 _TRANSFER_CHECKED: Final = 12
 _CREATE_IDEMPOTENT: Final = 1
 
@@ -54,5 +55,18 @@ def open_token_account(payer: Pubkey, owner: Pubkey, mint: Pubkey) -> Instructio
             AccountMeta(mint, is_signer=False, is_writable=False),
             AccountMeta(SYSTEM_PROGRAM, is_signer=False, is_writable=False),
             AccountMeta(TOKEN_PROGRAM, is_signer=False, is_writable=False),
+        ],
+    )
+
+
+def close_token_account(owner: Pubkey, mint: Pubkey) -> Instruction:
+    """Give the rent of an empty associated account back to its owner, who signs."""
+    return Instruction(
+        TOKEN_PROGRAM,
+        bytes([_CLOSE_ACCOUNT]),
+        [
+            AccountMeta(token_account(owner, mint), is_signer=False, is_writable=True),
+            AccountMeta(owner, is_signer=False, is_writable=True),
+            AccountMeta(owner, is_signer=True, is_writable=False),
         ],
     )

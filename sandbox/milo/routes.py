@@ -7,8 +7,12 @@ from typing import Final
 import msgspec
 
 from sandbox.milo import signin
+from sandbox.milo.arena import endpoints as arena_api
+from sandbox.milo.autotrade import endpoints as autotrade_api
 from sandbox.milo.calls import Handler
+from sandbox.milo.conversations import endpoints as talk_api
 from sandbox.milo.limits import Group
+from sandbox.milo.quests import endpoints as quests_api
 from sandbox.milo.trading import order_api, position_api, wallet_api
 
 PREFIX: Final = "/api/v1"
@@ -29,6 +33,11 @@ class Route(msgspec.Struct, frozen=True):
     has_paid_overage: bool = False
 
 
+_SETTINGS: Final = "/users/{userId}/auto-trade-settings"
+_STRATEGIES: Final = _SETTINGS + "/strategies"
+_CONVERSATIONS: Final = "/users/{userId}/conversations"
+_MESSAGES: Final = _CONVERSATIONS + "/{conversationId}/messages"
+
 ROUTES: Final[tuple[Route, ...]] = (
     # Sign-in, wallets, trading.
     Route("GET", "/me", Group.ME, signin.me),
@@ -48,4 +57,24 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/wallets/{walletId}/transactions", Group.PORTFOLIO_READ, wallet_api.transactions),
     Route("GET", "/wallets/{walletId}/executed-transactions", Group.PORTFOLIO_READ, wallet_api.executed_transactions),
     # Settings and strategies, arena, quests, conversations, diary.
+    Route("GET", _SETTINGS, Group.STRATEGIES_READ, autotrade_api.get_settings),
+    Route("PATCH", _SETTINGS, Group.AUTO_TRADE_WRITE, autotrade_api.update_settings),
+    Route("POST", _STRATEGIES, Group.STRATEGIES_WRITE, autotrade_api.create_strategy),
+    Route("GET", _STRATEGIES, Group.STRATEGIES_READ, autotrade_api.list_strategies),
+    Route("GET", _STRATEGIES + "/{strategyId}", Group.STRATEGIES_READ, autotrade_api.get_strategy),
+    Route("PATCH", _STRATEGIES + "/{strategyId}", Group.STRATEGIES_WRITE, autotrade_api.update_strategy),
+    Route("DELETE", _STRATEGIES + "/{strategyId}", Group.STRATEGIES_WRITE, autotrade_api.delete_strategy),
+    Route("POST", _STRATEGIES + "/{strategyId}/sync", Group.STRATEGIES_WRITE, autotrade_api.sync_strategy),
+    Route("POST", "/users/{userId}/arena/deploy", Group.ARENA_WRITE, arena_api.deploy),
+    Route("POST", "/users/{userId}/arena/withdraw", Group.ARENA_WRITE, arena_api.withdraw),
+    Route("GET", "/users/{userId}/arena/leaderboard", Group.ARENA_READ, arena_api.leaderboard),
+    Route("GET", "/users/{userId}/quests", Group.QUESTS_READ, quests_api.list_quests),
+    Route("POST", "/users/{userId}/quests/{questId}/claim", Group.QUESTS_WRITE, quests_api.claim_quest),
+    Route("GET", "/users/{userId}/quests/bones", Group.QUESTS_READ, quests_api.get_bones),
+    Route("POST", _CONVERSATIONS, Group.CONVERSATIONS_WRITE, talk_api.create_conversation, has_paid_overage=True),
+    Route("GET", _CONVERSATIONS, Group.CONVERSATIONS_READ, talk_api.list_conversations),
+    Route("GET", _CONVERSATIONS + "/{conversationId}", Group.CONVERSATIONS_READ, talk_api.get_conversation),
+    Route("POST", _MESSAGES, Group.CONVERSATIONS_WRITE, talk_api.send_message, has_paid_overage=True),
+    Route("GET", _MESSAGES, Group.CONVERSATIONS_READ, talk_api.get_messages),
+    Route("GET", "/users/{userId}/diary-logs", Group.PORTFOLIO_READ, autotrade_api.list_diary),
 )

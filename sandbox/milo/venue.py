@@ -10,21 +10,37 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sandbox.milo import signin
+from sandbox.milo.agents.agent import Agent
+from sandbox.milo.agents.analyst import Analyst
+from sandbox.milo.arena import rounds as arena
+from sandbox.milo.autotrade import rounds as auto_trading
+from sandbox.milo.conversations import answering as conversations
 from sandbox.milo.core import Background, Core
 from sandbox.milo.handling import Request
 from sandbox.milo.machine import Answer, Machine
 from sandbox.milo.parts import Part
+from sandbox.milo.quests import records as quests
 from sandbox.milo.trading import triggers
-
-# Everything that has tables of its own, hears of events or does something by itself.
-PARTS: Final[tuple[Part, ...]] = (
-    Part(name="sign-in", schema=signin.SCHEMA),
-    triggers.PART,
-)
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def parts_with(agent: Agent) -> tuple[Part, ...]:
+    """Everything that has tables of its own, hears of events or does something by itself. ``agent`` answers."""
+    return (
+        Part(name="sign-in", schema=signin.SCHEMA),
+        # Before what may be due often: of the rounds that were missed until then, they skip all but the last.
+        auto_trading.PART,
+        arena.PART,
+        triggers.PART,
+        quests.PART,
+        conversations.part(agent),
+    )
+
+
+PARTS: Final = parts_with(Analyst())
 
 
 class MiloVenue:

@@ -92,10 +92,13 @@ class SendAsked(Asked, frozen=True, kw_only=True):
 
 def holdings(call: Call) -> Reply:
     """``GET /wallets/{walletId}/holdings``: the tokens of which there is something, the dearest first"""
-    core, wallet = call.core, call.wallet
+    return Reply(Data(holdings_of(call.core, call.wallet)))
+
+
+def holdings_of(core: Core, wallet: Wallet) -> list[HoldingShown]:
     held = [(token, core.chain.balance(wallet.address, token)) for token in TOKENS]
     shown = [_holding_shown(core, wallet, token, units) for token, units in held if units]
-    return Reply(Data(sorted(shown, key=lambda holding: -Decimal(holding.total_usd_value))))
+    return sorted(shown, key=lambda holding: -Decimal(holding.total_usd_value))
 
 
 def transactions(call: Call) -> Reply:
