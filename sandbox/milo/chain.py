@@ -342,8 +342,9 @@ def _changes(
 
 
 def _why(failure: FailedTransactionMetadata) -> str:
-    logs = [line for line in failure.meta().logs() if "rror" in line or "insufficient" in line]
-    return f"The chain refused the transaction: {failure.err()}" + (f" ({logs[-1]})" if logs else "")
+    name = str(failure.err()).removeprefix("TransactionError").removeprefix("Fieldless.")
+    logs = [line for line in failure.meta().logs() if "rror" in line]
+    return f"The chain refused the transaction: {name}" + (f" ({logs[-1]})" if logs else "")
 
 
 def signature_of(text: str) -> Signature:

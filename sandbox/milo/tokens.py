@@ -10,6 +10,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from sandbox.milo.errors import ApiError, bad_request
+from sandbox.milo.wire import plain
 
 
 class AssetClass(StrEnum):
@@ -45,6 +46,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     def amount(self, units: int) -> Decimal:
         return Decimal(units).scaleb(-self.decimals)
+
+    def text(self, units: int) -> str:
+        """Such as ``1.5 SOL``."""
+        return f"{plain(self.amount(units))} {self.symbol}"
 
     def units(self, amount: Decimal) -> int:
         """Rounded down."""

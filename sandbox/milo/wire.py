@@ -8,7 +8,7 @@ made with ``plain``.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final, TypeVar
 
 import msgspec
@@ -36,6 +36,7 @@ class Data(msgspec.Struct, frozen=True):
     data: object
 
 
+_SHORT: Final = Context(prec=15)
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -62,6 +63,11 @@ def plain(value: Decimal) -> str:
     """The number without an exponent and without zeros at its end."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def short(value: Decimal) -> Decimal:
+    """With the fifteen digits that every reader of a JSON number has room for."""
+    return _SHORT.plus(value)
 
 
 def finite(value: Decimal, field: str) -> Decimal:

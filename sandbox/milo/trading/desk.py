@@ -168,8 +168,7 @@ class Desk:
                 return
         if asked > sellable:
             raise bad_request(
-                f"The order sells {token.amount(asked)} {token.symbol}, more than there is: "
-                f"expected at most {token.amount(sellable)}",
+                f"The order sells {token.text(asked)}, more than there is: expected at most {token.text(sellable)}",
                 field="payload.amount",
             )
 

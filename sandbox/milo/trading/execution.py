@@ -103,9 +103,7 @@ class Execution:
             case AbsoluteUsd(amount=usd):
                 units = token.units(usd / self.price(token))
         if units > sellable:
-            raise CannotTrade(
-                f"It sells {token.amount(units)} {token.symbol}, there are {token.amount(sellable)} to sell"
-            )
+            raise CannotTrade(f"It sells {token.text(units)}, there are {token.text(sellable)} to sell")
         return self._swaps.sell(wallet, token, units)
 
     def _share_of_parent(self, parent_id: str, percentage: Decimal) -> int:

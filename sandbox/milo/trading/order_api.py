@@ -25,7 +25,7 @@ from sandbox.milo.trading.orders import (
     TakeProfit,
     Trigger,
 )
-from sandbox.milo.wire import Asked, Data, Wire, iso
+from sandbox.milo.wire import Asked, Data, Wire, iso, short
 
 
 class PayloadAsked(Asked, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ def order_shown(order: Order, dependants: list[DependantShown] | msgspec.UnsetTy
         parent_id=order.parent_id,
         thesis_id=order.thesis_id,
         payload=PayloadShown(type=order.type, amount=order.amount, trigger=order.trigger),
-        trigger_price=order.trigger_price,
+        trigger_price=None if order.trigger_price is None else short(order.trigger_price),
         error=order.error,
         fill=None if order.fill is None else _fill_shown(order, order.fill),
         created_at=iso(order.created_at_ms),
@@ -196,9 +196,9 @@ def _fill_shown(order: Order, fill: Fill) -> FillShown:
     return FillShown(
         signature=fill.signature,
         amount=order.token.amount(fill.units),
-        price=fill.price_usd,
-        value=fill.value_usd,
-        fee=fill.fee_usd,
-        realized_pnl=fill.realized_pnl_usd,
+        price=short(fill.price_usd),
+        value=short(fill.value_usd),
+        fee=short(fill.fee_usd),
+        realized_pnl=None if fill.realized_pnl_usd is None else short(fill.realized_pnl_usd),
         executed_at=iso(fill.at_ms),
     )

@@ -14,7 +14,7 @@ from sandbox.milo.trading.desk import Closed, Desk
 from sandbox.milo.trading.order_api import OrderShown, orders_shown
 from sandbox.milo.trading.orders import Order, SubType
 from sandbox.milo.trading.positions import Position, PositionStatus
-from sandbox.milo.wire import Data, Wire, iso
+from sandbox.milo.wire import Data, Wire, iso, short
 
 
 class PositionShown(Wire, frozen=True, kw_only=True):
@@ -102,6 +102,7 @@ def _shown(core: Core, desk: Desk, found: Sequence[Position]) -> list[PositionSh
 def _position_shown(core: Core, position: Position, orders: Sequence[Order]) -> PositionShown:
     token = position.token
     price, amount = core.market.price(token, core.now_ms // 1_000), token.amount(position.units)
+    average = position.average_entry_usd
     return PositionShown(
         thesis_id=position.thesis_id,
         user_id=position.user_id,
@@ -111,12 +112,12 @@ def _position_shown(core: Core, position: Position, orders: Sequence[Order]) -> 
         amount=amount,
         bought_amount=token.amount(position.bought_units),
         sold_amount=token.amount(position.sold_units),
-        invested_amount=position.invested_usd,
-        average_entry_price=position.average_entry_usd,
+        invested_amount=short(position.invested_usd),
+        average_entry_price=None if average is None else short(average),
         current_price=price,
-        current_value=amount * price,
-        realized_pnl=position.realized_usd,
-        unrealized_pnl=amount * price - position.basis_usd,
+        current_value=short(amount * price),
+        realized_pnl=short(position.realized_usd),
+        unrealized_pnl=short(amount * price - position.basis_usd),
         entry_orders=orders_shown([order for order in orders if order.is_buy]),
         exit_orders=orders_shown([order for order in orders if not order.is_buy and order.sub_type is None]),
         take_profit_orders=orders_shown([order for order in orders if order.sub_type is SubType.TAKE_PROFIT]),

@@ -32,7 +32,12 @@ class CannotTrade(Exception):
 
 
 class Quote(NamedTuple):
-    """A trade at this moment's prices. ``paid_units`` change hands with the market maker, ``fee_units`` are on top."""
+    """A trade at this moment's prices.
+
+    Of a buy ``paid_units`` go to the market maker and ``fee_units`` to the treasury; of a sale ``paid_units`` come from
+    the market maker, and ``fee_units`` of them go to the treasury. ``value_usd`` and ``fee_usd`` are what these units
+    are worth, so that what a position has made is what the wallet has more.
+    """
 
     units: int
     price_usd: Decimal
@@ -74,11 +79,12 @@ class Swaps:
         price = self._core.market.sell_price(token, self._second, amount * self._price(token))
         value = amount * price
         received = SOL if token is USDC else USDC
-        gross = _units(received, value / self._price(received), ROUND_FLOOR)
-        fee = _units(received, value * _FEE / self._price(received), ROUND_CEILING)
+        rate = self._price(received)
+        gross = _units(received, value / rate, ROUND_FLOOR)
+        fee = _units(received, value * _FEE / rate, ROUND_CEILING)
         if value < LEAST_USD or gross <= fee:
             raise CannotTrade(f"It is worth {value:.6f} USD: too small, expected at least {LEAST_USD} USD")
-        quote = Quote(units, price, value, value * _FEE, received, gross, fee)
+        quote = Quote(units, price, received.amount(gross) * rate, received.amount(fee) * rate, received, gross, fee)
         self._require(wallet, token, units, 0)
         return self._settle(wallet, self._sale(wallet, token, quote), quote)
 
@@ -117,23 +123,22 @@ class Swaps:
             there = self.spendable(wallet, paid, spoken_for)
             if cost <= there:
                 self._require(wallet, paid, cost, spoken_for, opened=token)
-                return Quote(units, price, value, value * _FEE, paid, cost - fee, fee)
-            missing.append(f"{paid.amount(cost)} {paid.symbol} (there are {paid.amount(there)} to spend)")
+                worth, fee_worth = paid.amount(cost - fee) * rate, paid.amount(fee) * rate
+                return Quote(units, price, worth, fee_worth, paid, cost - fee, fee)
+            missing.append(f"{paid.text(cost)} (there are {paid.text(there)} to spend)")
         raise CannotTrade(f"Insufficient funds: it takes {' or '.join(missing)}")
 
     def _require(self, wallet: Wallet, token: Token, units: int, spoken_for: int, opened: Token = USDC) -> None:
         """:raises CannotTrade: the wallet lacks the tokens to give, or SOL for the chain's fee and a new account."""
         balance = self._core.chain.balance(wallet.address, token)
         if not token.is_native and balance < units:
-            raise CannotTrade(
-                f"Insufficient funds: it takes {token.amount(units)} {token.symbol}, there are {token.amount(balance)}"
-            )
+            raise CannotTrade(f"Insufficient funds: it takes {token.text(units)}, there are {token.text(balance)}")
         needed = self._overhead(wallet, opened) + (units + spoken_for if token.is_native else 0)
         lamports = self._core.chain.balance(wallet.address, SOL)
         if lamports < needed:
             raise CannotTrade(
-                f"Insufficient funds: it takes {SOL.amount(needed)} SOL, the chain's fees among them, "
-                f"there are {SOL.amount(lamports)}"
+                f"Insufficient funds: it takes {SOL.text(needed)}, the chain's fees among them, "
+                f"there are {SOL.text(lamports)}"
             )
 
     def _overhead(self, wallet: Wallet, opened: Token) -> int:

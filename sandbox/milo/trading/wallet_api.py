@@ -10,7 +10,7 @@ from msgspec import field
 from solders.pubkey import Pubkey
 
 from sandbox.milo.calls import Call, Reply
-from sandbox.milo.chain import ChainError
+from sandbox.milo.chain import FEE_PER_SIGNATURE, ChainError
 from sandbox.milo.chain_records import ChainTransaction
 from sandbox.milo.core import Core
 from sandbox.milo.errors import bad_request
@@ -21,7 +21,7 @@ from sandbox.milo.trading.desk import Desk
 from sandbox.milo.trading.orders import OrderType
 from sandbox.milo.trading.trades import Trade
 from sandbox.milo.wallets import CHAIN, Wallet
-from sandbox.milo.wire import Asked, Data, Wire, iso, plain, positive
+from sandbox.milo.wire import Asked, Data, Wire, iso, plain, positive, short
 
 _USD: Final = Decimal("0.01")
 _SOL: Final = Decimal("1E-9")
@@ -127,12 +127,12 @@ def send(call: Call) -> Reply:
     token = known_token(asked.token, "token")
     recipient = _recipient(asked.recipient, wallet)
     units = _sent_units(token, asked.amount)
+    _check_funds(core, wallet, recipient, token, units)
     Desk(core).withdraw(wallet, token, units)
     try:
         signature = core.chain.transfer(core.chain.signer(wallet.address), recipient, token, units, core.now_ms)
     except ChainError as error:
-        there = token.amount(core.chain.balance(wallet.address, token))
-        raise bad_request(f"It cannot be sent: the wallet holds {there} {token.symbol}. {error}") from error
+        raise bad_request(str(error)) from error
     core.events.publish(
         TokensSent(
             user_id=call.user_id,
@@ -165,6 +165,25 @@ def _sent_units(token: Token, amount: Decimal) -> int:
     if token.amount(units) != amount:
         raise bad_request(f"`amount` has more decimals than {token.symbol}: at most {token.decimals}", field="amount")
     return units
+
+
+def _check_funds(core: Core, wallet: Wallet, recipient: str, token: Token, units: int) -> None:
+    """:raises ApiError: 400; too little of the token, of SOL for the chain, or to open the recipient's account with."""
+    chain = core.chain
+    held, lamports = chain.balance(wallet.address, token), chain.balance(wallet.address, SOL)
+    if held < units:
+        raise bad_request(f"The wallet holds {token.text(held)}: expected at least {token.text(units)}", field="amount")
+    least = chain.least_lamports
+    if token.is_native and not chain.balance(recipient, SOL) and units < least:
+        raise bad_request(f"An address that has nothing must get at least {SOL.text(least)}", field="amount")
+    needed = FEE_PER_SIGNATURE if chain.has_account(recipient, token) else FEE_PER_SIGNATURE + chain.token_account_rent
+    needed += units if token.is_native else 0
+    if lamports != needed and lamports < needed + least:
+        raise bad_request(
+            f"The wallet holds {SOL.text(lamports)}: expected {SOL.text(needed + least)}, the chain's fees and what an"
+            " account must keep among it",
+            field="amount",
+        )
 
 
 def _holding_shown(core: Core, wallet: Wallet, token: Token, units: int) -> HoldingShown:
@@ -214,11 +233,11 @@ def _executed_shown(trade: Trade) -> ExecutedShown:
         token_address=trade.token_address,
         signature=fill.signature,
         amount=BY_ADDRESS[trade.token_address].amount(fill.units),
-        price=fill.price_usd,
-        value=fill.value_usd,
-        fee=fill.fee_usd,
+        price=short(fill.price_usd),
+        value=short(fill.value_usd),
+        fee=short(fill.fee_usd),
         paid_token_address=fill.paid_token,
         paid_amount=BY_ADDRESS[fill.paid_token].amount(fill.paid_units),
-        realized_pnl=fill.realized_pnl_usd,
+        realized_pnl=None if fill.realized_pnl_usd is None else short(fill.realized_pnl_usd),
         created_at=iso(fill.at_ms),
     )

@@ -6,63 +6,8 @@ from typing import Any
 import pytest
 
 from sandbox.milo.tokens import BY_SYMBOL
-from tests.support.milo_user import MiloReply, MiloServer, MiloUser
-
-AT_ONCE = {"type": "absolute", "trigger": "price", "operator": "gte", "value": 0}
-
-
-def usd(amount: float) -> dict[str, Any]:
-    return {"type": "absolute_usd", "amount": amount}
-
-
-def tokens(amount: float) -> dict[str, Any]:
-    return {"type": "absolute", "amount": amount}
-
-
-def percent(percentage: float) -> dict[str, Any]:
-    return {"type": "relative", "percentage": percentage}
-
-
-def at(operator: str, value: float) -> dict[str, Any]:
-    kind = "absolute" if operator in ("gte", "lte") else "relative"
-    return {"type": kind, "trigger": "price", "operator": operator, "value": value}
-
-
-def order(
-    type_: str, symbol: str, amount: dict[str, Any], trigger: dict[str, Any] = AT_ONCE, **more: Any
-) -> dict[str, Any]:
-    payload = {"type": type_, "amount": amount, "trigger": trigger}
-    return {"tokenAddress": BY_SYMBOL[symbol].address, "type": type_, "status": "active", "payload": payload} | more
-
-
-async def place(user: MiloUser, *args: Any, **more: Any) -> dict[str, Any]:
-    """The order as it is once it was accepted."""
-    user.server.clock.advance(13)
-    reply = await user.call("POST", "/wallets/{walletId}/orders", order(*args, **more))
-    assert reply.status == 201, reply.text
-    return await get(user, reply.data["data"]["id"])
-
-
-async def refused(user: MiloUser, *args: Any, **more: Any) -> MiloReply:
-    user.server.clock.advance(13)
-    return await user.call("POST", "/wallets/{walletId}/orders", order(*args, **more))
-
-
-async def get(user: MiloUser, order_id: str) -> dict[str, Any]:
-    found = (await user.call("GET", f"/users/{{userId}}/orders/{order_id}")).data
-    assert isinstance(found, dict)
-    return found
-
-
-async def positions(user: MiloUser, **query: str) -> list[dict[str, Any]]:
-    suffix = "&".join(f"{name}={value}" for name, value in query.items())
-    found = (await user.call("GET", f"/users/{{userId}}/positions?{suffix}")).data
-    assert isinstance(found, list)
-    return found
-
-
-async def price(milo: MiloServer, symbol: str) -> float:
-    return float(await milo.run(lambda core: core.market.price(BY_SYMBOL[symbol], core.now_ms // 1000)))
+from tests.support.milo_orders import at, get, order, percent, place, positions, price, refused, stop, take, tokens, usd
+from tests.support.milo_user import MiloServer
 
 
 async def test_the_references_order_is_accepted_as_it_says_and_filled(milo: MiloServer) -> None:
@@ -71,8 +16,8 @@ async def test_the_references_order_is_accepted_as_it_says_and_filled(milo: Milo
         "buy",
         "SOL",
         usd(50),
-        takeProfits=[{"percentage": 50, "profitPercentage": 20}, {"percentage": 50, "profitPercentage": 50}],
-        stopLosses=[{"percentage": 100, "lossPercentage": 15}],
+        takeProfits=[take(50, 20), take(50, 50)],
+        stopLosses=[stop(100, 15)],
     )
     reply = await user.call("POST", "/wallets/{walletId}/orders", body)
     assert reply.status == 201
@@ -152,8 +97,8 @@ async def test_how_often_anybody_looks_changes_nothing(milo: MiloServer, open_mi
         user = await server.user(SOL=1, USDC=1000)
         start = await price(server, "WIF")
         protection = {
-            "takeProfits": [{"percentage": 40, "profitPercentage": 3}, {"percentage": 60, "profitPercentage": 5}],
-            "stopLosses": [{"percentage": 100, "lossPercentage": 4}],
+            "takeProfits": [take(40, 3), take(60, 5)],
+            "stopLosses": [stop(100, 4)],
         }
         await place(user, "buy", "WIF", usd(100), at("lte", start * 0.99), **protection)
         await place(user, "buy", "BONK", usd(100), **protection)
@@ -176,8 +121,8 @@ async def test_a_stop_loss_sells_what_the_take_profits_left_and_the_position_end
         "buy",
         "BONK",
         usd(100),
-        takeProfits=[{"percentage": 50, "profitPercentage": 1}],
-        stopLosses=[{"percentage": 100, "lossPercentage": 1}],
+        takeProfits=[take(50, 1)],
+        stopLosses=[stop(100, 1)],
     )
     milo.clock.advance(60 * 86_400)
     ended = await get(user, bought["id"])
@@ -196,9 +141,7 @@ async def test_a_stop_loss_sells_what_the_take_profits_left_and_the_position_end
 async def test_pause_activate_and_delete(milo: MiloServer) -> None:
     user = await milo.user(SOL=1, USDC=1000)
     start = await price(milo, "SOL")
-    waiting = await place(
-        user, "buy", "SOL", usd(100), at("lte", start * 0.98), stopLosses=[{"percentage": 100, "lossPercentage": 5}]
-    )
+    waiting = await place(user, "buy", "SOL", usd(100), at("lte", start * 0.98), stopLosses=[stop(100, 5)])
     path = f"/users/{{userId}}/orders/{waiting['id']}"
     assert (await user.call("POST", f"{path}/pause")).data["status"] == "paused"
     assert (await user.call("POST", f"{path}/pause")).refusal == (400, "bad_request")
@@ -214,9 +157,22 @@ async def test_pause_activate_and_delete(milo: MiloServer) -> None:
     assert (await user.call("POST", f"{path}/activate")).refusal == (400, "bad_request")
 
 
+async def test_an_order_whose_price_was_reached_while_it_was_paused_fires_when_it_is_activated(
+    milo: MiloServer,
+) -> None:
+    user = await milo.user(SOL=1, USDC=1000)
+    waiting = await place(user, "buy", "BONK", usd(100), at("lte", await price(milo, "BONK") * 0.97), status="paused")
+    while await price(milo, "BONK") > waiting["triggerPrice"]:
+        milo.clock.advance(3600)
+    assert (await get(user, waiting["id"]))["status"] == "paused"
+    activated = (await user.call("POST", f"/users/{{userId}}/orders/{waiting['id']}/activate")).data
+    assert activated["status"] == "fulfilled"
+    assert activated["fill"]["price"] == pytest.approx(await price(milo, "BONK"), rel=0.01)
+
+
 async def test_an_order_that_failed_for_want_of_funds_can_be_activated_once_they_are_there(milo: MiloServer) -> None:
     user = await milo.user(SOL="0.1")
-    failed = await place(user, "buy", "SOL", usd(100), takeProfits=[{"percentage": 100, "profitPercentage": 5}])
+    failed = await place(user, "buy", "SOL", usd(100), takeProfits=[take(100, 5)])
     assert failed["status"] == "error"
     assert "USDC" in failed["error"]
     assert failed["dependants"][0]["order"]["status"] == "draft"
@@ -236,9 +192,9 @@ async def test_a_child_that_cannot_be_made_keeps_nothing_else_back(milo: MiloSer
         "JUP",
         usd(50),
         takeProfits=[
-            {"percentage": 60, "profitPercentage": 20},
-            {"percentage": 60, "profitPercentage": 30},
-            {"percentage": 40, "profitPercentage": 50},
+            take(60, 20),
+            take(60, 30),
+            take(40, 50),
         ],
     )
     reply = await user.call("POST", "/wallets/{walletId}/orders", body)
@@ -260,8 +216,8 @@ async def test_guardrails(milo: MiloServer, profits: int, losses: int) -> None:
         "buy",
         "JUP",
         usd(50),
-        takeProfits=[{"percentage": 10, "profitPercentage": 20}] * profits,
-        stopLosses=[{"percentage": 10, "lossPercentage": 20}] * losses,
+        takeProfits=[take(10, 20)] * profits,
+        stopLosses=[stop(10, 20)] * losses,
     )
     assert reply.refusal == (400, "bad_request")
     assert "at most" in reply.message
@@ -286,12 +242,12 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("value", order("buy", "JUP", usd(5), at("gte", -1))),
     ("value", order("buy", "JUP", usd(5), at("drop", 101))),
     ("takeProfit", order("buy", "JUP", usd(5), takeProfit=[])),
-    ("percentage", order("buy", "JUP", usd(5), takeProfits=[{"percentage": 0, "profitPercentage": 5}])),
-    ("percentage", order("buy", "JUP", usd(5), takeProfits=[{"percentage": 101, "profitPercentage": 5}])),
-    ("profitPercentage", order("buy", "JUP", usd(5), takeProfits=[{"percentage": 10, "profitPercentage": 0}])),
-    ("lossPercentage", order("buy", "JUP", usd(5), stopLosses=[{"percentage": 10, "lossPercentage": 101}])),
-    ("takeProfits", order("buy", "USDC", usd(5), takeProfits=[{"percentage": 10, "profitPercentage": 5}])),
-    ("takeProfits", order("sell", "SOL", tokens(0.1), takeProfits=[{"percentage": 10, "profitPercentage": 5}])),
+    ("percentage", order("buy", "JUP", usd(5), takeProfits=[take(0, 5)])),
+    ("percentage", order("buy", "JUP", usd(5), takeProfits=[take(101, 5)])),
+    ("profitPercentage", order("buy", "JUP", usd(5), takeProfits=[take(10, 0)])),
+    ("lossPercentage", order("buy", "JUP", usd(5), stopLosses=[stop(10, 101)])),
+    ("takeProfits", order("buy", "USDC", usd(5), takeProfits=[take(10, 5)])),
+    ("takeProfits", order("sell", "SOL", tokens(0.1), takeProfits=[take(10, 5)])),
     ("no JUP to sell", order("sell", "JUP", percent(100))),
     ("expected at most", order("sell", "SOL", tokens(5))),
     ("expected at most", order("sell", "SOL", usd(5000))),
