@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from sandbox.milo.agents.model_config import ModelConfig
+from sandbox.milo.local import local_milo, open_venue
+from sandbox.milo.venue import MiloVenue
 from sandbox.wires.local import OPENERS
 
 LOOPBACK: Final = "127.0.0.1"
@@ -46,3 +49,20 @@ async def all_served(directory: Path, now_ms: Callable[[], int]) -> AsyncIterato
             url = await stack.enter_async_context(served(venue.app))
             found[exchange] = LocalVenueAt(url, venue.enroll)
         yield found
+
+
+class LocalMilo(NamedTuple):
+    """The local Milo: ``at`` is a port of its own; whoever has the ``venue`` can serve it elsewhere too."""
+
+    venue: MiloVenue
+    at: LocalVenueAt
+
+
+@contextlib.asynccontextmanager
+async def milo_served(
+    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None
+) -> AsyncIterator[LocalMilo]:
+    venue = open_venue(directory, now_ms, model)
+    local = local_milo(venue)
+    async with served(local.app) as url:
+        yield LocalMilo(venue, LocalVenueAt(url, local.enroll))
