@@ -15,6 +15,8 @@ from adapters.base import Adapter, CredentialField, Network
 from adapters.ccxt_venues.adapter import CcxtAdapter
 from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Row, Surroundings
+from adapters.milo import adapter as milo
+from adapters.milo.api import EXCHANGE as MILO
 from adapters.transport import Transport
 
 
@@ -63,6 +65,15 @@ async def _open_dex(row: Row, context: VenueContext) -> Adapter:
     return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
 
 
+async def _open_milo(context: VenueContext) -> Adapter:
+    return milo.MiloAdapter(
+        transport=context.transport,
+        monotonic=context.clock.monotonic,
+        sleep=context.clock.sleep,
+        paper_url=context.paper_urls.get(MILO),
+    )
+
+
 SERVED_LOCALLY: Final = frozenset({"hyperliquid", "paradex"})
 """Venues whose protocol the sandbox speaks: their network ``paper``."""
 
@@ -78,8 +89,9 @@ _DEXES: Final = tuple(
     )
     for row in ROWS.values()
 )
+_MILO: Final = Venue(exchange=MILO, networks=milo.NETWORKS, credential_fields=milo.CREDENTIAL_FIELDS, open=_open_milo)
 
-VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES)})
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES, _MILO)})
 
 
 async def open_adapters(context: VenueContext) -> dict[str, Adapter]:
