@@ -11,6 +11,7 @@
     │   ├── InvalidApiKey                  INVALID_API_KEY
     │   ├── KeyRevoked                     KEY_REVOKED
     │   └── KeyExpired                     KEY_EXPIRED
+    ├── PaymentRequired               402  PAYMENT_REQUIRED
     ├── RateLimited                   429  RATE_LIMITED
     ├── RequestError                  400
     │   ├── InvalidJson                    INVALID_JSON
@@ -111,6 +112,12 @@ class KeyExpired(AuthenticationError):
     """The key has passed its expiry date."""
 
     code = "KEY_EXPIRED"
+
+
+class PaymentRequired(GatewayError):
+    """The exchange wants to be paid for this first; details say what, to whom, and what to send with the retry."""
+
+    code, status = "PAYMENT_REQUIRED", 402
 
 
 class RateLimited(GatewayError):
