@@ -8,6 +8,7 @@ nothing was changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -49,11 +50,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scopes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed."""
+    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed.
+
+    ``confirm_above`` is the value of a request's orders, in quote units, above which a person has to say yes to them.
+    """
 
     operations: frozenset[str] | None = None
     credentials: frozenset[str] | None = None
     exchanges: frozenset[str] | None = None
+    confirm_above: Decimal | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from storage.ports import Journal, JournalChange, JournalEvent, JournalRow, OrderState
-from storage.sql import Stores, open_sqlite
+from tests.storage.conftest import OpenNode
 from tests.storage.samples import LEASE_MS, NOW_MS, note, order
 
 FINAL = [
@@ -293,8 +293,8 @@ async def test_orders_are_listed_by_state_oldest_first(journal: Journal) -> None
     assert await journal.in_states([], 10) == []
 
 
-async def test_no_two_nodes_ever_claim_the_same_work(stores: Stores, path: Any) -> None:
-    other = await open_sqlite(path)
+async def test_no_two_nodes_ever_claim_the_same_work(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     await stores.journal.insert([order(n, state=OrderState.UNKNOWN, next_check_ms=NOW_MS) for n in range(40)])
     claims = await asyncio.gather(
         *(
@@ -306,18 +306,16 @@ async def test_no_two_nodes_ever_claim_the_same_work(stores: Stores, path: Any) 
     assert len(keys) == 40
     assert len(set(keys)) == 40
     assert all(row.fence == 2 and row.owner == f"node-{number}" for number, rows in enumerate(claims) for row in rows)
-    await other.close()
 
 
-async def test_of_two_nodes_that_insert_one_id_exactly_one_wins(stores: Stores, path: Any) -> None:
-    other = await open_sqlite(path)
+async def test_of_two_nodes_that_insert_one_id_exactly_one_wins(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     for number in range(10):
         mine, theirs = order(number), order(number + 100, client_order_id=f"mine-{number}")
         outcomes = await asyncio.gather(stores.journal.insert([mine]), other.journal.insert([theirs]))
         assert sorted(outcomes, key=lambda outcome: outcome[0] is None) in ([[mine], [None]], [[theirs], [None]])
         winner = mine if outcomes[0] == [None] else theirs
         assert await other.journal.find("account-1", "credential-1", f"mine-{number}") == winner
-    await other.close()
 
 
 async def test_of_many_callers_that_insert_one_id_exactly_one_wins(journal: Journal) -> None:

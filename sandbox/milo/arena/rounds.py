@@ -19,7 +19,6 @@ from sandbox.milo.parts import Part
 
 # A strategy says nothing of risk.
 RISK: Final = RiskTolerance.BALANCED
-FIRST_ROUND_MS: Final = 1_000
 
 _LAST: Final = "next_round_ms + (?1 - next_round_ms) / round_ms * round_ms"
 _NEXT_DUE: Final = f"SELECT min({_LAST}) FROM arena_deployments WHERE next_round_ms <= ?1 AND {_LAST} > ?2"  # noqa: S608
