@@ -12,8 +12,9 @@ from msgspec import UNSET, UnsetType
 from sandbox.milo.agents.agent import Facts, Holding
 from sandbox.milo.analysis import figures
 from sandbox.milo.analysis.naming import tokens_named
-from sandbox.milo.autotrade.decision import PROFILES, Held, decide
+from sandbox.milo.autotrade.decision import Held, decide
 from sandbox.milo.autotrade.guidance import CLASS_WORDS
+from sandbox.milo.autotrade.profiles import PROFILES
 from sandbox.milo.autotrade.settings import SettingsChange
 from sandbox.milo.autotrade.terms import MOST_INSTRUCTIONS, Plan, RiskTolerance, Style
 from sandbox.milo.tokens import Token

@@ -132,10 +132,6 @@ def linked_strategy(db: Database, settings: Settings) -> Strategy | None:
     return found if found is not None and (found.is_public or found.user_id == settings.user_id) else None
 
 
-def set_next_round(db: Database, user_id: str, at_ms: int) -> None:
-    db.execute("UPDATE autotrade_settings SET next_round_ms = ? WHERE user_id = ?", at_ms, user_id)
-
-
 def _linked(core: Core, settings: Settings, strategy_id: str | UnsetType | None) -> Settings:
     if strategy_id is UNSET:
         return settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sandbox.milo.agents.agent import AgentType, Role
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.conversations import payments, records
@@ -11,7 +13,7 @@ from sandbox.milo.fields import one_of, text
 from sandbox.milo.pages import page_of, paged
 from sandbox.milo.wire import Asked, Data, Wire, iso
 
-MOST_MESSAGE = 4_000
+MOST_MESSAGE: Final = 4_000
 
 
 class NewConversation(Asked, frozen=True, kw_only=True):
@@ -65,7 +67,7 @@ def create_conversation(call: Call) -> Reply:
 def list_conversations(call: Call) -> Reply:
     """``GET /users/{userId}/conversations``"""
     page = page_of(call.query)
-    found, total = records.page(call.core.db, call.user_id, page)
+    found, total = records.listed(call.core.db, call.user_id, page)
     return Reply(paged(page, [_shown(conversation) for conversation in found], total))
 
 
