@@ -205,7 +205,9 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         local_milo: LocalMilo | None = None
         if settings.demo:
             local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
-            local_milo = await stack.enter_async_context(milo_served(settings.data_dir, clock.now_ms))
+            local_milo = await stack.enter_async_context(
+                milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
+            )
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from sandbox.milo.agents.model_config import ModelConfig
 from sandbox.milo.local import local_milo, open_venue
 from sandbox.milo.venue import MiloVenue
 from sandbox.wires.local import OPENERS
@@ -58,8 +59,10 @@ class LocalMilo(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def milo_served(directory: Path, now_ms: Callable[[], int]) -> AsyncIterator[LocalMilo]:
-    venue = open_venue(directory, now_ms)
+async def milo_served(
+    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None
+) -> AsyncIterator[LocalMilo]:
+    venue = open_venue(directory, now_ms, model)
     local = local_milo(venue)
     async with served(local.app) as url:
         yield LocalMilo(venue, LocalVenueAt(url, local.enroll))

@@ -56,13 +56,14 @@ def milo(
 
     Example: venuegate sandbox milo --port 8093
     """
-    from gateway.settings import NO_PUBLIC_CHAIN, SettingsError
+    from gateway.settings import NO_PUBLIC_CHAIN, Settings, SettingsError
     from sandbox.milo.local import NOTICE, open_milo
 
     if rpc_url is not None:
         raise SettingsError([f"--rpc-url: {NO_PUBLIC_CHAIN}; expected it to be left out"])
     typer.echo(NOTICE, err=True)
-    _serve(ctx, "milo", open_milo, port, as_json)
+    model = Settings.load(os.environ).milo_model
+    _serve(ctx, "milo", lambda directory, now_ms: open_milo(directory, now_ms, model), port, as_json)
 
 
 def _serve(ctx: typer.Context, exchange: str, open_venue: Opener, port: int, as_json: bool) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from sandbox.milo.agents.analyst import Analyst
+from sandbox.milo.agents.model import ModelAgent
+from sandbox.milo.agents.model_config import ModelConfig
 from sandbox.milo.app import make_app
 from sandbox.milo.demo import open_demo_user
-from sandbox.milo.venue import MiloVenue
+from sandbox.milo.venue import MiloVenue, parts_with
 from sandbox.wires.local import SEED, LocalVenue
 
 NOTICE: Final = (
@@ -18,9 +21,10 @@ NOTICE: Final = (
 FILE: Final = "milo.db"
 
 
-def open_venue(directory: Path, now_ms: Callable[[], int]) -> MiloVenue:
-    """Not started yet. Its state is in a file of its own in ``directory``."""
-    return MiloVenue(seed=SEED, path=directory / FILE, now_ms=now_ms)
+def open_venue(directory: Path, now_ms: Callable[[], int], model: ModelConfig | None = None) -> MiloVenue:
+    """Not started yet. Its state is in a file of its own in ``directory``. ``model`` answers in conversations."""
+    parts = parts_with(Analyst() if model is None else ModelAgent(model))
+    return MiloVenue(seed=SEED, path=directory / FILE, now_ms=now_ms, parts=parts)
 
 
 def local_milo(venue: MiloVenue) -> LocalVenue:
@@ -32,5 +36,5 @@ def local_milo(venue: MiloVenue) -> LocalVenue:
     return LocalVenue("milo", make_app(venue), enroll)
 
 
-def open_milo(directory: Path, now_ms: Callable[[], int]) -> LocalVenue:
-    return local_milo(open_venue(directory, now_ms))
+def open_milo(directory: Path, now_ms: Callable[[], int], model: ModelConfig | None = None) -> LocalVenue:
+    return local_milo(open_venue(directory, now_ms, model))

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from sandbox.milo.agents import analyst
 from sandbox.milo.agents.agent import Answer, Question, Role, Said
+from sandbox.milo.agents.model_config import ModelConfig
 
 MOST_ANSWER: Final = 8_000
 _MOST_REPLY_BYTES: Final = 262_144
@@ -32,21 +32,6 @@ _ROLE: Final = (
 )
 
 _log = logging.getLogger(__name__)
-
-
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """``base_url`` is what precedes ``/chat/completions``. ``timeout_s`` is for the whole of an answer."""
-
-    base_url: str
-    model: str
-    api_key: str | None = None
-    timeout_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        """:raises ValueError: the address cannot be used."""
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the model's address must be one such as https://models.example.com/v1")
 
 
 class _ModelFailed(Exception):

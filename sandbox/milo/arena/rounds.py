@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from sandbox.milo.analysis.reader import MarketAt
+from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.arena import accounts, deployments
 from sandbox.milo.arena.deployments import Deployment
 from sandbox.milo.autotrade import strategies
@@ -40,6 +42,7 @@ def _next_due(core: Core, after_ms: int, until_ms: int) -> int | None:
 
 
 def _run_due(core: Core, at_ms: int) -> None:
+    market = MarketAt(core.market, at_ms)
     for (arena_user_id,) in core.db.rows(_WHOSE, at_ms):
         deployment = deployments.find(core.db, arena_user_id)
         strategy = None if deployment is None else strategies.find(core.db, deployment.strategy_id)
@@ -49,17 +52,16 @@ def _run_due(core: Core, at_ms: int) -> None:
         deployments.set_next_round(core.db, deployment, at_ms + round_ms, round_ms)
         try:
             with core.undoable():
-                _round(core, deployment, strategy)
+                _round(core, market, deployment, strategy)
         except Exception:
             # Nobody else's round is lost by it.
             _log.exception("a round of the arena failed")
 
 
-def _round(core: Core, deployment: Deployment, strategy: strategies.Strategy) -> None:
+def _round(core: Core, market: MarketReader, deployment: Deployment, strategy: strategies.Strategy) -> None:
     custody = core.wallets.find(deployment.wallet_id)
     if custody is not None:
-        trade_once(core, custody, strategy.plan, RISK, DiaryOf(core, deployment.arena_user_id))
-        accounts.catch_up(core, custody)
+        trade_once(core, market, custody, strategy.plan, RISK, DiaryOf(core, deployment.arena_user_id))
 
 
 PART: Final = Part(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from sandbox.milo.analysis.reader import MarketAt
+from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade import diary, settings, strategies
 from sandbox.milo.autotrade.terms import ROUND_MS
 from sandbox.milo.autotrade.trader import trade_once
@@ -57,21 +59,22 @@ def _next_due(core: Core, after_ms: int, until_ms: int) -> int | None:
 
 
 def _run_due(core: Core, at_ms: int) -> None:
+    market = MarketAt(core.market, at_ms)
     for (user_id,) in core.db.rows(_WHOSE, at_ms):
         found = settings.current(core.db, user_id)
         settings.set_next_round(core.db, user_id, at_ms + ROUND_MS[found.plan.style])
         try:
             with core.undoable():
-                _round(core, user_id, found)
+                _round(core, market, user_id, found)
         except Exception:
             # Nobody else's round is lost by it.
             _log.exception("a round of auto-trading failed")
 
 
-def _round(core: Core, user_id: str, found: settings.Settings) -> None:
+def _round(core: Core, market: MarketReader, user_id: str, found: settings.Settings) -> None:
     journal = DiaryOf(core, user_id)
     wallet = core.wallets.trading(user_id)
-    decision = trade_once(core, wallet, found.plan, found.risk_tolerance, journal)
+    decision = trade_once(core, market, wallet, found.plan, found.risk_tolerance, journal)
     if not decision.trades and _is_time_to_say_so(core, user_id):
         journal.note("Looked at the market and left everything as it is", decision.thoughts)
 

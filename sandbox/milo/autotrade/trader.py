@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Protocol
 
-from sandbox.milo.analysis.reader import MarketAt
+from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade.decision import PROFILES, Decision, Held, Trade, decide
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance
 from sandbox.milo.core import Core
@@ -39,9 +39,11 @@ def held_in(core: Core, wallet: Wallet) -> list[Held]:
     return found
 
 
-def trade_once(core: Core, wallet: Wallet, plan: Plan, risk: RiskTolerance, journal: Journal) -> Decision:
-    """One round: what is decided now, and carried out as far as it can be."""
-    decision = decide(plan, risk, MarketAt(core.market, core.now_ms), held_in(core, wallet))
+def trade_once(
+    core: Core, market: MarketReader, wallet: Wallet, plan: Plan, risk: RiskTolerance, journal: Journal
+) -> Decision:
+    """One round: what is decided in ``market``, that of now, and carried out as far as it can be."""
+    decision = decide(plan, risk, market, held_in(core, wallet))
     for trade in decision.trades:
         try:
             with core.undoable():

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.milo.agents.agent import Answer, Question
-from sandbox.milo.agents.model import ModelAgent, ModelConfig
+from sandbox.milo.agents.model import ModelAgent
+from sandbox.milo.agents.model_config import ModelConfig
 from tests.support import fake_model
 from tests.support.fake_model import FakeModel
 from tests.support.manual_clock import ManualClock

@@ -7,7 +7,8 @@ import pytest
 from aiohttp.test_utils import unused_port
 
 from sandbox.milo.agents.agent import AgentType, Answer, Facts, Holding, Question, Role, Said
-from sandbox.milo.agents.model import MOST_ANSWER, ModelAgent, ModelConfig
+from sandbox.milo.agents.model import MOST_ANSWER, ModelAgent
+from sandbox.milo.agents.model_config import ModelConfig
 from sandbox.milo.autotrade.settings import Settings
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.tokens import SOL
