@@ -9,6 +9,7 @@ import msgspec
 from solders.keypair import Keypair
 
 from sandbox.milo.agents.agent import AgentType, Role
+from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.autotrade import settings, strategies
 from sandbox.milo.autotrade.rounds import DiaryOf
 from sandbox.milo.autotrade.settings import SettingsChange
@@ -78,7 +79,8 @@ def _let_trade(core: Core, wallet: Wallet) -> None:
     )
     linked = strategies.create(core, wallet.user_id, preset).strategy_id
     plan = settings.change(core, wallet.user_id, SettingsChange(is_active=True, strategy_id=linked)).plan
-    trade_once(core, wallet, plan, RiskTolerance.BALANCED, DiaryOf(core, wallet.user_id))
+    market = MarketAt(core.market, core.now_ms)
+    trade_once(core, market, wallet, plan, RiskTolerance.BALANCED, DiaryOf(core, wallet.user_id))
     settings.change(core, wallet.user_id, SettingsChange(is_active=False))
 
 

@@ -72,6 +72,7 @@ def test_the_list_is_that_of_the_partner_api() -> None:
 
 
 def test_every_limit_is_of_an_endpoint_and_counts_by_key_but_where_there_is_none() -> None:
+    assert (Group.SIGNUP_WALLET.limit, Group.SIGNUP_WALLET.per) == (1, Per.WALLET)
     used = {route.group for route in ROUTES} | {Group.SIGNUP_WALLET}
     assert used == set(Group)
     assert {route.group.per for route in ROUTES if not route.is_public} == {Per.KEY}
