@@ -81,9 +81,8 @@ def _let_trade(core: Core, wallet: Wallet) -> None:
     strategy = strategies.create(core, wallet.user_id, preset)
     linked = SettingsChange(is_active=True, strategy_id=strategy.strategy_id)
     plan = settings.change(core, wallet.user_id, linked).plan
-    trade_once(
-        core, MarketAt(core.market, core.now_ms), wallet, plan, RiskTolerance.BALANCED, DiaryOf(core, wallet.user_id)
-    )
+    market = MarketAt(core.market, core.now_ms)
+    trade_once(core, market, wallet, plan, RiskTolerance.BALANCED, DiaryOf(core, wallet.user_id))
     settings.change(core, wallet.user_id, SettingsChange(is_active=False))
     custody.enter(core, strategy)
 
