@@ -99,6 +99,8 @@ def change(core: Core, user_id: str, asked: SettingsChange) -> Settings:
         after = msgspec.structs.replace(after, next_round_ms=core.now_ms + FIRST_ROUND_MS)
         core.events.publish(AutoTradingActivated(user_id=user_id, at_ms=core.now_ms))
         diary.write(core, user_id, SWITCHED_ON, f"{plan.style}, {risk}: I look at the market in a moment")
+    elif is_active and (plan, risk) != (before.plan, before.risk_tolerance):
+        after = msgspec.structs.replace(after, next_round_ms=core.now_ms + FIRST_ROUND_MS)
     elif before.is_active and not is_active:
         after = msgspec.structs.replace(after, next_round_ms=None)
         diary.write(core, user_id, SWITCHED_OFF, "What was bought stays, and so do its stop losses")

@@ -231,10 +231,48 @@ def test_instructions_are_taken_as_they_are_and_not_read_as_demands() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Should I go degen?", "What if you were a scalper?", "Is auto-trading on?", "How conservative are you?"]
+    ("text", "field", "value"),
+    [
+        ("go degen", "risk_tolerance", "degen"),
+        ("Please be more conservative.", "risk_tolerance", "conservative"),
+        ("Could you set the risk tolerance to balanced?", "risk_tolerance", "balanced"),
+        ("Switch to scalping", "strategy", "SCALPER"),
+        ("my strategy should be value investor", "strategy", "VALUE INVESTOR"),
+        ("trade like a swing trader", "strategy", "SWING TRADER"),
+        ("Put 70% in majors, 30% into stables", "allocation", {"majors": Decimal(70), "stables": Decimal(30)}),
+    ],
 )
-def test_a_question_about_a_change_changes_nothing(text: str) -> None:
+def test_demands_are_understood_in_other_words(text: str, field: str, value: object) -> None:
+    change = trader(text).change
+    assert change is not None
+    assert getattr(change, field) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Should I go degen?",
+        "What if you were a scalper?",
+        "Is auto-trading on?",
+        "How conservative are you?",
+        "Please explain: would it help to switch to degen?",
+        "Can you tell me what happens when you go degen?",
+        "I use conservative stop losses.",
+        "Scalping worked well for me, make me a summary.",
+        "I have 60% majors and 40% memes at another place.",
+    ],
+)
+def test_what_is_no_demand_changes_nothing(text: str) -> None:
     assert trader(text).change is None
+
+
+@pytest.mark.parametrize("symbol", BY_SYMBOL)
+def test_of_every_token_there_is_something_to_say_on_every_topic(symbol: str) -> None:
+    everything = "price trend sma rsi volatility depth support strong drawdown volume correlation outlook sentiment"
+    for horizon in ("1 hour", "24 hours", "7 days"):
+        text = ask(f"{everything} of {symbol} over {horizon}").text
+        assert text.count("\n") >= 11
+        assert "nan" not in text
 
 
 def test_the_analyst_changes_nothing_whatever_it_is_told() -> None:

@@ -80,7 +80,8 @@ async def test_another_allocation_is_followed_by_other_trades(milo: MiloServer) 
         await diary(user)
     assert (await shares(user))["memes"] > 0.8
     await user.call("PATCH", SETTINGS, {"allocation": {"stables": 100}})
-    milo.clock.advance(HOUR)
+    # A changed plan is followed at once, not at the next round.
+    milo.clock.advance(2)
     assert any(log.startswith("Closed thesis on") for log in await logs(user))
     assert "memes" not in await shares(user)
 
