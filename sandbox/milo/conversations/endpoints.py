@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from sandbox.milo.agents.agent import AgentType, Role
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.conversations import payments, records
@@ -83,7 +85,7 @@ def send_message(call: Call) -> Reply:
     headers = payments.charge(call)
     message = _send(call, conversation, content)
     shown = _shown(records.find(call.core.db, conversation.conversation_id))
-    return Reply(Data(_taken(shown, message)), headers=headers)
+    return Reply(Data(MessageTaken(message_id=message.message_id, **msgspec.structs.asdict(shown))), headers=headers)
 
 
 def get_messages(call: Call) -> Reply:
@@ -118,19 +120,6 @@ def _shown(conversation: Conversation) -> ConversationShown:
         processing=conversation.is_processing,
         created_at=iso(conversation.created_at_ms),
         updated_at=iso(conversation.updated_at_ms),
-    )
-
-
-def _taken(shown: ConversationShown, message: Message) -> MessageTaken:
-    return MessageTaken(
-        message_id=message.message_id,
-        conversation_id=shown.conversation_id,
-        agent_type=shown.agent_type,
-        status=shown.status,
-        agent_active=shown.agent_active,
-        processing=shown.processing,
-        created_at=shown.created_at,
-        updated_at=shown.updated_at,
     )
 
 

@@ -16,12 +16,11 @@ from sandbox.milo.agents.agent import AgentType, Answer, Facts, Holding, Positio
 from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade.diary import Entry
-from sandbox.milo.autotrade.settings import Settings
-from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.market import TokenMarket
 from sandbox.milo.tokens import BY_SYMBOL
 from tests.support.drawn_market import DrawnMarket, rising
 from tests.support.manual_clock import START_MS
+from tests.support.milo_facts import facts
 
 MARKET = TokenMarket(seed=5)
 NOW_MS = START_MS + 1_234_000
@@ -29,32 +28,21 @@ NOW = MarketAt(MARKET, NOW_MS)
 HOURS = 3_600
 
 
-def facts(market: MarketReader = NOW, **changes: object) -> Facts:
+def known(market: MarketReader = NOW, diary: tuple[Entry, ...] = ()) -> Facts:
+    """Of somebody with 3 SOL, and 400 JUP that were bought for $150."""
     sol, jup = BY_SYMBOL["SOL"], BY_SYMBOL["JUP"]
     held = [(sol, Decimal(3)), (jup, Decimal(400))]
-    settings = Settings(
-        user_id="u",
-        is_active=False,
-        risk_tolerance=RiskTolerance.BALANCED,
-        plan=Plan(style=Style.SWING_TRADER),
-        snapshot=None,
-        updated_at_ms=0,
-        next_round_ms=None,
+    return facts(
+        market,
+        holdings=tuple(Holding(token, amount, amount * market.price(token.symbol)) for token, amount in held),
+        positions=(PositionSeen(jup, Decimal(400), Decimal(150), 400 * market.price("JUP"), Decimal(7)),),
+        diary=diary,
     )
-    known = {
-        "market": market,
-        "holdings": tuple(Holding(token, amount, amount * market.price(token.symbol)) for token, amount in held),
-        "positions": (PositionSeen(jup, Decimal(400), Decimal(150), 400 * market.price("JUP"), Decimal(7)),),
-        "settings": settings,
-        "strategy_name": None,
-        "diary": (),
-    }
-    return Facts(**(known | changes))  # type: ignore[arg-type]
 
 
 def ask(text: str, market: MarketReader = NOW, *, kind: str = "market-analyst", earlier: str = "") -> Answer:
     said = (Said(Role.USER, earlier), Said(Role.ASSISTANT, "…")) if earlier else ()
-    return analyst.answer(Question(text=text, agent_type=AgentType(kind), earlier=said, facts=facts(market)))
+    return analyst.answer(Question(text=text, agent_type=AgentType(kind), earlier=said, facts=known(market)))
 
 
 def trader(text: str, market: MarketReader = NOW) -> Answer:
@@ -161,7 +149,7 @@ def test_positions_are_told_with_what_they_made() -> None:
 
 def test_an_empty_wallet_is_told_as_one() -> None:
     asked = Question(
-        text="How risky is my portfolio?", agent_type=AgentType.MARKET_ANALYST, earlier=(), facts=facts(holdings=())
+        text="How risky is my portfolio?", agent_type=AgentType.MARKET_ANALYST, earlier=(), facts=facts(NOW)
     )
     assert "empty" in analyst.answer(asked).text
 
@@ -195,7 +183,7 @@ def test_whatever_is_asked_there_is_an_answer_of_reasonable_length(text: str) ->
 def test_the_trader_tells_what_it_would_do_now_and_what_it_did_last() -> None:
     entry = Entry(entry_id="e", user_id="u", log="Opened thesis on JUP", thoughts="why", token_address=None, at_ms=0)
     question = Question(
-        text="What are you up to?", agent_type=AgentType.AUTO_TRADER, earlier=(), facts=facts(diary=(entry,))
+        text="What are you up to?", agent_type=AgentType.AUTO_TRADER, earlier=(), facts=known(diary=(entry,))
     )
     text = analyst.answer(question).text
     assert "risk tolerance balanced, strategy SWING TRADER" in text
