@@ -306,7 +306,9 @@ async def _flushes(url: str) -> int:
     try:
         await connection.execute("SELECT pg_stat_clear_snapshot()")
         async with asyncio.timeout(RECOVER_WITHIN_S):
-            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'venuegate'"):
+            while await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'venuegate'"
+            ):
                 await asyncio.sleep(0.01)
         return int(await connection.fetchval("SELECT wal_sync FROM pg_stat_wal"))
     finally:
