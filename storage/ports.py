@@ -2,7 +2,8 @@
 
 Times are UTC epoch milliseconds. Ids are UUID strings made by the caller. Every method that changes something returns
 when the change is durable, unless it says otherwise, and raises ``StorageUnavailable`` when it could not be made; then
-nothing was changed.
+nothing was changed, unless the connection to a server was lost in the middle of its commit: nobody knows what became of
+that, and who repeats it finds out.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ _CHANGEABLE: Final = tuple(name for name in JournalChange.__struct_fields__ if n
 _STATES: Final = {state.value: state for state in OrderState}
 NOT_ITS_OWN: Final = "an order key or a venue client id is another order's already"
 
+_WORDS_OF_VENUES: Final = ("venue_order_id", "evidence")
 _NO_CHANGE_OF: Final = (msgspec.UNSET, OrderState.NOT_PLACED)
 
 
@@ -101,7 +102,7 @@ class SqlJournal(Journal):
         condition = condition_of(order_key, fence, sources)
         try:
             return await self._database.write(
-                lambda connection: self._change(connection, values, condition, len(sources), change.note),
+                lambda connection: self._change(connection, values, condition, len(sources), storable(change.note)),
                 durable=durable,
             )
         except IntegrityError as error:
@@ -131,7 +132,8 @@ class SqlJournal(Journal):
 
     async def by_venue_order_id(self, account_id: str, credential_id: str, venue_order_id: str) -> JournalRow | None:
         """The newest, where a venue gave one id to several of our orders."""
-        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": venue_order_id}
+        wanted = storable(venue_order_id)
+        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": wanted}
         return await self._look_up("by_venue_order_id", BY_VENUE_ORDER_ID, values)
 
     async def row(self, order_key: str) -> JournalRow | None:
@@ -213,7 +215,13 @@ def changed_values(change: JournalChange, at_ms: int) -> dict[str, Any]:
     values = {name: value for name in _CHANGEABLE if (value := getattr(change, name)) is not msgspec.UNSET}
     if "state" in values:
         values["state"] = values["state"].value
+    values |= {name: storable(values[name]) for name in _WORDS_OF_VENUES if values.get(name)}
     return values | {"updated_at_ms": at_ms}
+
+
+def storable(text: str) -> str:
+    """What a venue said, as every engine takes it: PostgreSQL has no NUL in text."""
+    return text.replace("\0", "\ufffd")
 
 
 def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from storage.sql.journal import (
     movable,
     row_of,
     row_values,
+    storable,
 )
 from storage.sql.postgresql.database import PostgresDatabase
 from storage.sql.postgresql.journal_statements import INSERT, INSERT_LEG, change_row, claim
@@ -74,7 +75,9 @@ class PostgresJournal(SqlJournal):
         values = changed_values(change, at_ms)
         logged = bool(change.note) or "state" in values
         statement = self._change_of(tuple(values), len(sources), logged)
-        parameters = statement.parameters(values | condition_of(order_key, fence, sources) | {"note": change.note})
+        parameters = statement.parameters(
+            values | condition_of(order_key, fence, sources) | {"note": storable(change.note)}
+        )
         try:
             found = await (self._flushing if durable else self._quick).ask(statement.sql, parameters, key=order_key)
         except asyncpg.UniqueViolationError as error:
