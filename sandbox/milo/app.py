@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sandbox.milo.errors import ApiError, not_found
+from sandbox.milo.errors import ApiError, bad_request, not_found
 from sandbox.milo.handling import Request
 from sandbox.milo.loopback import add_loopback_routes
 from sandbox.milo.routes import PREFIX, ROUTES, Route
@@ -45,7 +45,9 @@ def _handler(venue: MiloVenue, route: Route) -> Handler:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return _refused(ApiError(413, "bad_request", f"The body is larger than {MOST_BODY_BYTES} bytes"))
+            return _refused(_too_large())
+        if len(body) > MOST_BODY_BYTES:
+            return _refused(_too_large())
         answer = await venue.answer(
             Request(
                 route=route,
@@ -61,6 +63,10 @@ def _handler(venue: MiloVenue, route: Route) -> Handler:
         )
 
     return handle
+
+
+def _too_large() -> ApiError:
+    return bad_request(f"The body is larger than {MOST_BODY_BYTES} bytes")
 
 
 async def _nothing_here(request: web.Request) -> web.Response:

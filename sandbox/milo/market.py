@@ -7,13 +7,12 @@ at 1; staked SOL follows SOL, a little dearer every day.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final, NamedTuple, Protocol
 
 from normalization.instruments import Instrument
 from sandbox.engine.listings import Listing
-from sandbox.engine.path import SECOND, SPANS, MarketPath, Node, first_second
+from sandbox.engine.path import SPANS, MarketPath, Node, first_second, reaches
 from sandbox.milo.tokens import BY_SYMBOL, SOL, TOKENS, USDC, Token
 
 CENTS: Final = Decimal("0.01")
@@ -159,24 +158,13 @@ class TokenMarket:
         after = max(after, quiet_until) if known == levels else after
         if after >= until:
             return None
-        found = first_second(after, until + _AHEAD_S, _reaches(self._paths[token.symbol], levels))
+        found = first_second(after, until + _AHEAD_S, reaches(self._paths[token.symbol].node, *levels))
         self._quiet[token.symbol] = (levels, until + _AHEAD_S if found is None else found - 1)
         return found if found is not None and found <= until else None
 
     def _slippage(self, token: Token, usd: Decimal) -> Decimal:
         character = self._characters[token.symbol]
         return character.half_spread_bps / 10_000 * (1 + usd / character.depth_usd)
-
-
-def _reaches(path: Path, levels: Levels) -> Callable[[int, int], bool]:
-    below, above = levels
-
-    def may_hit(level: int, index: int) -> bool:
-        node = path.node(level, index)
-        low, high = (node.open, node.open) if level == SECOND else (node.low, node.high)
-        return (below is not None and low <= below) or (above is not None and high >= above)
-
-    return may_hit
 
 
 def _listing(token: Token, character: Character) -> Listing:

@@ -36,15 +36,9 @@ class Timeline:
         """Run what is due until ``to_ms``. Time never goes back: an earlier instant changes nothing."""
         core = self._core
         while (due := self._next(to_ms)) is not None:
-            at_ms, part = due
-            core.now_ms = at_ms
-            try:
-                with core.transaction():
-                    part.run_due(core, at_ms)
-                    self.remember()
-            except Exception:
-                # It would fail again: the venue goes on without it.
-                _log.exception("%s failed at what was due; it is skipped", part.name)
+            core.now_ms, parts = due
+            for part in parts:
+                self._run(part)
             time.sleep(_PAUSE_S)
         core.now_ms = max(core.now_ms, to_ms)
 
@@ -52,11 +46,21 @@ class Timeline:
         """Where it stands, in the present transaction: a restart does nothing twice."""
         self._core.db.execute("INSERT OR REPLACE INTO timeline VALUES (1, ?)", self._core.now_ms)
 
-    def _next(self, to_ms: int) -> tuple[int, Part] | None:
-        found: tuple[int, Part] | None = None
-        until_ms = to_ms
+    def _run(self, part: Part) -> None:
+        try:
+            with self._core.transaction():
+                part.run_due(self._core, self._core.now_ms)
+                self.remember()
+        except Exception:
+            # It would fail again: the venue goes on without it.
+            _log.exception("%s failed at what was due; it is skipped", part.name)
+
+    def _next(self, to_ms: int) -> tuple[int, list[Part]] | None:
+        """The next instant at which something is due, and whose: all of it, since what is behind is not looked at."""
+        at_ms, found = to_ms, list[Part]()
         for part in self._parts:
-            due_ms = part.next_due(self._core, self._core.now_ms, until_ms)
+            due_ms = part.next_due(self._core, self._core.now_ms, at_ms)
             if due_ms is not None:
-                found, until_ms = (due_ms, part), due_ms - 1
-        return found
+                found = [*found, part] if found and due_ms == at_ms else [part]
+                at_ms = due_ms
+        return (at_ms, found) if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,7 @@ _CHANGEABLE: Final = tuple(name for name in JournalChange.__struct_fields__ if n
 _STATES: Final = {state.value: state for state in OrderState}
 NOT_ITS_OWN: Final = "an order key or a venue client id is another order's already"
 
+_WORDS_OF_VENUES: Final = ("venue_order_id", "evidence")
 _NO_CHANGE_OF: Final = (msgspec.UNSET, OrderState.NOT_PLACED)
 
 
@@ -101,7 +102,7 @@ class SqlJournal(Journal):
         condition = condition_of(order_key, fence, sources)
         try:
             return await self._database.write(
-                lambda connection: self._change(connection, values, condition, len(sources), change.note),
+                lambda connection: self._change(connection, values, condition, len(sources), storable(change.note)),
                 durable=durable,
             )
         except IntegrityError as error:
@@ -131,7 +132,8 @@ class SqlJournal(Journal):
 
     async def by_venue_order_id(self, account_id: str, credential_id: str, venue_order_id: str) -> JournalRow | None:
         """The newest, where a venue gave one id to several of our orders."""
-        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": venue_order_id}
+        wanted = storable(venue_order_id)
+        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": wanted}
         return await self._look_up("by_venue_order_id", BY_VENUE_ORDER_ID, values)
 
     async def row(self, order_key: str) -> JournalRow | None:
@@ -153,11 +155,12 @@ class SqlJournal(Journal):
         query = select(*_EVENT_COLUMNS).where(journal_events.c.order_key == order_key).order_by(journal_events.c.number)
         return await self._database.read(lambda connection: [_event(found) for found in connection.execute(query)])
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """What has waited longest comes first. The next check of a claimed row is the end of its lease."""
-        return await self._database.write(
-            lambda connection: _claim(connection, owner, now_ms, now_ms + lease_ms, limit)
-        )
+        due = due_orders(now_ms, limit, except_at)
+        return await self._database.write(lambda connection: _claim(connection, owner, now_ms + lease_ms, due))
 
     async def next_due_ms(self) -> int | None:
         query = select(func.min(journal.c.due_ms)).where(journal.c.due_ms.is_not(None))
@@ -213,7 +216,13 @@ def changed_values(change: JournalChange, at_ms: int) -> dict[str, Any]:
     values = {name: value for name in _CHANGEABLE if (value := getattr(change, name)) is not msgspec.UNSET}
     if "state" in values:
         values["state"] = values["state"].value
+    values |= {name: storable(values[name]) for name in _WORDS_OF_VENUES if values.get(name)}
     return values | {"updated_at_ms": at_ms}
+
+
+def storable(text: str) -> str:
+    """What a venue said, as every engine takes it: PostgreSQL has no NUL in text."""
+    return text.replace("\0", "\ufffd")
 
 
 def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str, Any]:
@@ -221,9 +230,9 @@ def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str
     return {"key": order_key, "present_fence": fence} | {f"from_{n}": state for n, state in enumerate(sources)}
 
 
-def _claim(connection: Connection, owner: str, now_ms: int, until_ms: int, limit: int) -> list[JournalRow]:
+def _claim(connection: Connection, owner: str, until_ms: int, due_now: Select[str, int]) -> list[JournalRow]:
     # SQLite has one writer at a time: nobody else claims meanwhile.
-    due = [order_key for order_key, _ in connection.execute(due_orders(now_ms, limit))]
+    due = [order_key for order_key, _ in connection.execute(due_now)]
     if not due:
         return []
     claimed = connection.execute(

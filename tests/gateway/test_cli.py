@@ -85,7 +85,7 @@ def test_every_command_explains_itself_with_an_example(bare: Cli, group: list[st
         "credentials": ["add", "list", "show", "rotate", "revoke", "test"],
         "orders": ["list", "show", "decide"],
         "master-key": ["generate", "rotate"],
-        "db": ["upgrade"],
+        "db": ["upgrade", "copy"],
     }[" ".join(group)]
     for command in commands:
         assert command in listing

@@ -16,6 +16,7 @@ from storage.sql.postgresql.database import PostgresDatabase
 from storage.sql.postgresql.journal import PostgresJournal
 from tests.storage.samples import NOW_MS, note, order
 from tests.storage.work import add, add_and_fail, numbers
+from tests.support.postgres_databases import PostgresDatabases
 
 ANY = tuple(OrderState)
 
@@ -177,7 +178,11 @@ async def test_closing_finishes_what_was_asked_for(database: PostgresDatabase, j
     await database.close()
 
 
-async def test_two_transactions_in_each_others_way_are_both_carried_out(database: PostgresDatabase) -> None:
+async def test_two_transactions_in_each_others_way_are_both_carried_out(postgres: PostgresDatabases) -> None:
+    url = await postgres.create()
+    await postgres.run(f'ALTER DATABASE "{url.rpartition("/")[2]}" SET deadlock_timeout = 10')
+    database = PostgresDatabase(Connector(url))
+    await database.write(_run("CREATE TABLE notes (number INTEGER PRIMARY KEY)"))
     await database.write(add(1))
     await database.write(add(2))
 
@@ -189,11 +194,11 @@ async def test_two_transactions_in_each_others_way_are_both_carried_out(database
 
         return work
 
-    await database.write(_run("SET deadlock_timeout = '10ms'"))
     outcomes = await asyncio.gather(
         *(database.write(swapping(*pair)) for pair in [(1, 2), (2, 1)]), return_exceptions=True
     )
-    assert all(outcome is None for outcome in outcomes), outcomes
+    assert outcomes == [None, None]
+    await database.close()
 
 
 async def test_values_are_not_in_the_text_of_errors(database: PostgresDatabase, journal: PostgresJournal) -> None:

@@ -19,7 +19,7 @@ from storage.sql.postgresql.failures import too_old
 from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import account, order
 from tests.support.cut_proxy import CutProxy
-from tests.support.postgres_databases import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases, sessions_ended
 from tests.support.postgres_server import LOCKED_USER, PASSWORD, PostgresServer
 
 ANSWER_WITHIN_S = 1.0
@@ -301,13 +301,10 @@ async def test_32_orders_at_once_cost_fewer_flushes_than_32(server: PostgresServ
 
 
 async def _flushes(url: str) -> int:
-    """Of the write-ahead log, since the server started. Sessions count when they end."""
+    """Of the write-ahead log, since the server started."""
+    await sessions_ended(url)
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("SELECT pg_stat_clear_snapshot()")
-        async with asyncio.timeout(RECOVER_WITHIN_S):
-            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'venuegate'"):
-                await asyncio.sleep(0.01)
         return int(await connection.fetchval("SELECT wal_sync FROM pg_stat_wal"))
     finally:
         await connection.close()

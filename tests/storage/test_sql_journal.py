@@ -224,6 +224,18 @@ async def test_events_tell_an_orders_history(journal: Journal) -> None:
     assert all(isinstance(event, JournalEvent) for event in await journal.events("order-1"))
 
 
+async def test_whatever_a_venue_says_is_kept_as_far_as_it_is_text(journal: Journal) -> None:
+    row = order(1)
+    await journal.insert([row])
+    said = "no\0such \u202e\u2028\U0001f600 'order' $1 \\x00 %s"
+    change = JournalChange(state=OrderState.WORKING, evidence=said, venue_order_id="\0", note=said)
+    changed = await journal.change("order-1", expected=ANY, fence=1, change=change, at_ms=NOW_MS)
+    assert changed is not None
+    assert changed.evidence == said.replace("\0", "\ufffd")
+    assert (await journal.events("order-1"))[-1].note == changed.evidence
+    assert await journal.by_venue_order_id("account-1", "credential-1", "\0") == changed
+
+
 async def test_the_newest_of_orders_with_one_venue_order_id_is_meant(journal: Journal) -> None:
     await journal.insert([order(2, venue_order_id="77")])
     await journal.insert([order(1, venue_order_id="77")])

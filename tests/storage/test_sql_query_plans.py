@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
@@ -17,8 +16,8 @@ from storage.sql.database import Database
 from storage.sql.engines import driver, sqlite_engine
 from storage.sql.postgresql.place import PostgresPlace
 from storage.sql.stores import Stores, stores_over
-from tests.storage.samples import NOW_MS, account, api_key, order
-from tests.support.postgres_databases import PostgresDatabases
+from tests.storage.samples import NOW_MS, api_key, order
+from tests.support.postgres_databases import PostgresDatabases, sessions_ended
 
 T = TypeVar("T")
 
@@ -116,18 +115,10 @@ async def test_postgresql_reads_no_whole_table_either(postgres: PostgresDatabase
     for question in QUESTIONS.values():
         await question(stores)
     await stores.close()
+    await sessions_ended(url)
     connection = await asyncpg.connect(url)
-    await _wait_for_counts(connection)
     scanned = await connection.fetch("SELECT relname FROM pg_stat_user_tables WHERE seq_scan > 0")
     used = await connection.fetch("SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0")
     await connection.close()
     assert [name for (name,) in scanned if name != "alembic_version"] == []
     assert {"ix_journal_due_ms", "ix_journal_unknown", "ix_journal_venue_order_id"} <= {name for (name,) in used}
-
-
-async def _wait_for_counts(connection: Any) -> None:
-    """Sessions tell what they did when they end."""
-    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'venuegate' AND datname = current_database()"
-    async with asyncio.timeout(5):
-        while await connection.fetchval(ours):
-            await asyncio.sleep(0.01)

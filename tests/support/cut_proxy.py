@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 
 class CutProxy:
-    """Between clients and a server on ``target_port``. While it is cut, new connections are accepted and stay silent."""
+    """Between clients and a server on ``target_port``. While it is cut, connections can be made and stay silent."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port

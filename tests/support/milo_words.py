@@ -6,28 +6,19 @@ import asyncio
 from typing import Any
 
 from sandbox.milo.tokens import BY_SYMBOL
+from tests.support.milo_orders import place
+from tests.support.milo_orders import usd as worth
 from tests.support.milo_user import MiloReply, MiloUser
 
 STRATEGIES = "/users/{userId}/auto-trade-settings/strategies"
 SETTINGS = "/users/{userId}/auto-trade-settings"
 CONVERSATIONS = "/users/{userId}/conversations"
-# Orders are created at most so often.
-_ORDER_EVERY_S = 13
 
 
 async def buy(user: MiloUser, symbol: str, usd: float, **more: Any) -> dict[str, Any]:
     """A market order that is filled at once."""
-    user.server.clock.advance(_ORDER_EVERY_S)
-    amount, trigger = (
-        {"type": "absolute_usd", "amount": usd},
-        {"type": "absolute", "trigger": "price", "operator": "gte", "value": 0},
-    )
-    payload = {"type": "buy", "amount": amount, "trigger": trigger}
-    order = {"tokenAddress": BY_SYMBOL[symbol].address, "type": "buy", "status": "active", "payload": payload}
-    reply = await user.call("POST", "/wallets/{walletId}/orders", order | more)
-    placed = (await user.call("GET", f"/users/{{userId}}/orders/{reply.data['data']['id']}")).data
+    placed = await place(user, "buy", symbol, worth(usd), **more)
     assert placed["status"] == "fulfilled", placed
-    assert isinstance(placed, dict)
     return placed
 
 

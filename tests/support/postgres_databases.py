@@ -70,3 +70,17 @@ async def empty(url: str) -> None:
         await connection.execute("UPDATE directory_revision SET revision = 0")
     finally:
         await connection.close()
+
+
+async def sessions_ended(url: str) -> None:
+    """Return when the server has no session of a gateway in this database: what they did is counted when they end."""
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'venuegate' AND datname = current_database()"
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(5):
+            while True:
+                if await connection.fetchval(ours) == 0:
+                    return
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()

@@ -18,6 +18,8 @@ class MarketAt:
     def __init__(self, market: TokenMarket, now_ms: int) -> None:
         self._market = market
         self._second = now_ms // 1_000
+        # A comparison of all tokens asks for the same ones again and again.
+        self._known: dict[tuple[str, int, int], Sequence[Candle]] = {}
 
     def tokens(self) -> Sequence[Token]:
         return TOKENS
@@ -32,6 +34,12 @@ class MarketAt:
         )
 
     def candles(self, symbol: str, minutes: int, count: int) -> Sequence[Candle]:
+        place = (symbol, minutes, count)
+        if place not in self._known:
+            self._known[place] = self._drawn(*place)
+        return self._known[place]
+
+    def _drawn(self, symbol: str, minutes: int, count: int) -> Sequence[Candle]:
         token, level = BY_SYMBOL[symbol], LEVEL_OF_MINUTES[minutes]
         tick, lot = self._market.character(token).tick, Decimal(1).scaleb(-token.decimals)
         path, present = self._market.path(token), self._second // SPANS[level]

@@ -6,18 +6,17 @@ from decimal import Decimal
 
 from sandbox.milo import users
 from sandbox.milo.arena import accounts, custody, deployments
+from sandbox.milo.arena.accounts import Units
 from sandbox.milo.arena.deployments import Deployment
-from sandbox.milo.arena.performance import Direction, Performance, SortKey, Timeframe, begins_at, performance
-from sandbox.milo.arena.rounds import FIRST_ROUND_MS
+from sandbox.milo.arena.performance import Direction, Performance, SortKey, Timeframe
 from sandbox.milo.autotrade import strategies
-from sandbox.milo.autotrade.terms import ROUND_MS
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.core import Core
-from sandbox.milo.errors import bad_request, conflict, not_found
-from sandbox.milo.events import ArenaDeployed
+from sandbox.milo.errors import not_found
 from sandbox.milo.pages import choice, page_of, paged
+from sandbox.milo.tokens import BY_ADDRESS
 from sandbox.milo.trading.wallet_api import HoldingShown, holdings_of
-from sandbox.milo.wallets import Wallet, WalletType
+from sandbox.milo.wallets import Wallet
 from sandbox.milo.wire import Asked, Data, Wire
 
 
@@ -66,24 +65,9 @@ def deploy(call: Call) -> Reply:
     """``POST /users/{userId}/arena/deploy``"""
     core, strategy_id = call.core, call.asked(StrategyNamed).strategy_id
     strategy = strategies.owned(core.db, strategy_id, call.user_id)
-    if not strategy.is_public:
-        raise bad_request("Only a public strategy can be deployed: set `isPublic` to true first", field="strategyId")
-    if deployments.active_of_strategy(core.db, strategy_id) is not None:
-        raise conflict("This strategy is deployed already: withdraw it first")
-    arena_user_id = core.new_id()
-    wallet = core.wallets.open(core.new_id(), arena_user_id, WalletType.CUSTODY, core.now_ms)
-    signature = custody.fund(core, core.wallets.trading(call.user_id), wallet)
-    deployment = Deployment(
-        arena_user_id=arena_user_id,
-        owner_user_id=call.user_id,
-        strategy_id=strategy_id,
-        wallet_id=wallet.wallet_id,
-        deployed_at_ms=core.now_ms,
-    )
-    deployments.add(core.db, deployment, core.now_ms + FIRST_ROUND_MS, ROUND_MS[strategy.plan.style])
-    core.events.publish(ArenaDeployed(user_id=call.user_id, at_ms=core.now_ms, strategy_id=strategy_id))
+    deployment, wallet, signature = custody.enter(core, strategy)
     shown = Deployed(
-        arena_user_id=arena_user_id,
+        arena_user_id=deployment.arena_user_id,
         custody_wallet_id=wallet.wallet_id,
         custody_wallet_address=wallet.address,
         funding_tx_signature=signature,
@@ -99,8 +83,7 @@ def withdraw(call: Call) -> Reply:
     if deployment is None or deployment.owner_user_id != call.user_id:
         raise not_found("Deployed strategy")
     wallet, recipient = _custody(core, deployment), core.wallets.trading(call.user_id)
-    returned = custody.bring_back(core, deployment, wallet, recipient)
-    deployments.end(core.db, deployment, core.now_ms)
+    returned = custody.leave(core, deployment, wallet, recipient)
     shown = Withdrawn(
         arena_user_id=deployment.arena_user_id,
         custody_wallet_id=wallet.wallet_id,
@@ -120,25 +103,16 @@ def leaderboard(call: Call) -> Reply:
     timeframe = choice(call.query, "timeframe", tuple(Timeframe))
     key = SortKey(choice(call.query, "sortKey", tuple(SortKey)) or SortKey.PNL)
     direction = Direction(choice(call.query, "sortDirection", tuple(Direction)) or Direction.DESCENDING)
-    ranked = [
-        (deployment, _performance(core, deployment, Timeframe(timeframe) if timeframe else None))
-        for deployment in deployments.all_active(core.db)
+    accounts.catch_up(core)
+    held = accounts.holdings(core)
+    figures = accounts.performances(core, held, core.now_ms - Timeframe(timeframe).length_ms if timeframe else 0)
+    ranked = deployments.all_active(core.db)
+    ranked.sort(key=lambda one: figures[one.wallet_id].by(key), reverse=direction is Direction.DESCENDING)
+    shown = [
+        _rank_shown(core, one, figures[one.wallet_id], held[one.wallet_id])
+        for one in ranked[page.offset : page.offset + page.size]
     ]
-    ranked.sort(key=lambda one: one[1].by(key), reverse=direction is Direction.DESCENDING)
-    shown = [_rank_shown(core, *one) for one in ranked[page.offset : page.offset + page.size]]
     return Reply(paged(page, shown, len(ranked)))
-
-
-def _performance(core: Core, deployment: Deployment, timeframe: Timeframe | None) -> Performance:
-    wallet = _custody(core, deployment)
-    accounts.catch_up(core, wallet)
-    begin_ms = begins_at(timeframe, deployment.deployed_at_ms, core.now_ms)
-    return performance(
-        before=accounts.value_at(core, wallet, begin_ms),
-        sent=accounts.sent_since(core, wallet, begin_ms),
-        now=accounts.value_at(core, wallet, core.now_ms),
-        results=accounts.sales_since(core, wallet, begin_ms),
-    )
 
 
 def _custody(core: Core, deployment: Deployment) -> Wallet:
@@ -148,7 +122,7 @@ def _custody(core: Core, deployment: Deployment) -> Wallet:
     return wallet
 
 
-def _rank_shown(core: Core, deployment: Deployment, figures: Performance) -> RankShown:
+def _rank_shown(core: Core, deployment: Deployment, figures: Performance, held: Units) -> RankShown:
     wallet = _custody(core, deployment)
     strategy, owner = strategies.find(core.db, deployment.strategy_id), users.find(core.db, deployment.owner_user_id)
     return RankShown(
@@ -161,5 +135,5 @@ def _rank_shown(core: Core, deployment: Deployment, figures: Performance) -> Ran
         return_pct=figures.return_pct,
         account_value=figures.account_value,
         arena_wallet_address=wallet.address,
-        current_holdings=holdings_of(core, wallet),
+        current_holdings=holdings_of(core, wallet, {BY_ADDRESS[address]: units for address, units in held.items()}),
     )

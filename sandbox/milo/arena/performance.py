@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -52,18 +51,14 @@ class Performance(NamedTuple):
         }[key]
 
 
-def begins_at(timeframe: Timeframe | None, deployed_at_ms: int, now_ms: int) -> int:
-    """The instant from which on results count: that of the deployment at the earliest."""
-    return deployed_at_ms if timeframe is None else max(deployed_at_ms, now_ms - timeframe.length_ms)
-
-
-def performance(*, before: Decimal, sent: Decimal, now: Decimal, results: Sequence[Decimal]) -> Performance:
-    """Of an account that was worth ``before`` at the beginning and is worth ``now``, and was ``sent`` so much between,
-    net of what was taken out. ``results`` are what each sale realized."""
+def performance(*, before: Decimal, sent: Decimal, now: Decimal, sales: tuple[int, int]) -> Performance:
+    """Of an account that was worth ``before`` at the beginning and is worth ``now``, and was ``sent`` so much between.
+    ``sales`` are how many it made, and how many of them at a profit."""
+    count, won = sales
     pnl, at_work = now - before - sent, before + max(sent, ZERO)
     return Performance(
         pnl=pnl.quantize(_CENT, ROUND_HALF_EVEN),
-        win_rate=_ratio(Decimal(sum(result > 0 for result in results)), Decimal(len(results))),
+        win_rate=_ratio(Decimal(won), Decimal(count)),
         return_pct=_ratio(100 * pnl, at_work),
         account_value=now.quantize(_CENT, ROUND_HALF_EVEN),
     )

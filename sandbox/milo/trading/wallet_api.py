@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -92,12 +93,14 @@ class SendAsked(Asked, frozen=True, kw_only=True):
 
 def holdings(call: Call) -> Reply:
     """``GET /wallets/{walletId}/holdings``: the tokens of which there is something, the dearest first"""
-    return Reply(Data(holdings_of(call.core, call.wallet)))
+    core, wallet = call.core, call.wallet
+    held = {token: core.chain.balance(wallet.address, token) for token in TOKENS}
+    return Reply(Data(holdings_of(core, wallet, held)))
 
 
-def holdings_of(core: Core, wallet: Wallet) -> list[HoldingShown]:
-    held = [(token, core.chain.balance(wallet.address, token)) for token in TOKENS]
-    shown = [_holding_shown(core, wallet, token, units) for token, units in held if units]
+def holdings_of(core: Core, wallet: Wallet, held: Mapping[Token, int]) -> list[HoldingShown]:
+    """``held`` are units."""
+    shown = [_holding_shown(core, wallet, token, units) for token, units in held.items() if units]
     return sorted(shown, key=lambda holding: -Decimal(holding.total_usd_value))
 
 

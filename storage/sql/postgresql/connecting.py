@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
-from storage.sql.postgresql.failures import LEAST_VERSION, bad_address, read_only, too_old, trouble
+from storage.sql.postgresql.failures import LEAST_VERSION, bad_address, in_words, read_only, too_old
 
 PATIENCE_S: Final = 0.8
 """How long a request waits for the database: it must be answered within a second, whatever becomes of the server."""
@@ -54,24 +54,21 @@ class Connector:
         :raises StorageUnavailable: there is none to be had that could be written to.
         """
         session = self._session if flushes else {**self._session, "synchronous_commit": "off"}
+        # It takes fractions of seconds, whatever its signature was taken for.
+        timeout: Any = self.patience_s
         try:
-            # It takes fractions of seconds, whatever its signature was taken for.
-            timeout: Any = self.patience_s
-            connection = await asyncpg.connect(self._url, timeout=timeout, server_settings=session)
+            with in_words(self.name):
+                connection = await asyncpg.connect(self._url, timeout=timeout, server_settings=session)
         except asyncpg.ClientConfigurationError as error:
             raise bad_address(str(error).partition("\n")[0]) from None
         except ValueError:
             # Its text may repeat what it could not read, such as a piece of the password.
             raise bad_address(_NO_ADDRESS) from None
-        except Exception as error:
-            found = trouble(error, self.name)
-            if found is None:
-                raise
-            raise found.problem from error
         try:
             self._require_fit(connection)
             if flushes:
-                await connection.execute(_FLUSH, timeout=self.patience_s)
+                with in_words(self.name):
+                    await connection.execute(_FLUSH, timeout=self.patience_s)
         except BaseException:
             connection.terminate()
             raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import ssl
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import asyncpg  # type: ignore[import-untyped]
@@ -84,6 +85,7 @@ _PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "XX": _DAMAGED,
 }
 _PROBLEMS["42703"] = _PROBLEMS["42P01"]
+_LOST_THE_THREAD: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _UNREACHABLE_STATES: Final = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25006", "3D000"})
 _RETRIED: Final = frozenset({"40001", "40P01"})
 
@@ -102,18 +104,32 @@ def trouble(error: BaseException, server: str) -> Trouble | None:
     found = _driver_error(error)
     if isinstance(found, TimeoutError):
         return Trouble(silent(server), is_lost=True)
-    if isinstance(found, ssl.SSLError | OSError):
+    if isinstance(found, OSError):
         return Trouble(unreachable(server, found), is_lost=True)
+    if isinstance(found, ValueError):
+        # The driver's own, for an address or a value that it does not take.
+        return None
     state = sqlstate(found)
     if state is None:
-        if isinstance(found, asyncpg.InterfaceError) and "connection is closed" in str(found):
-            return Trouble(_told(_GONE, server), is_lost=True)
-        return None
+        # Not the server's own words: the driver has lost the thread, as when the end of a session comes in between.
+        return Trouble(_told(_GONE, server), is_lost=True) if isinstance(found, _LOST_THE_THREAD) else None
     words = _PROBLEMS.get(state) or _PROBLEMS.get(state[:2])
     if words is None:
         return None
     is_lost = state[:2] in ("08", "28") or state in _UNREACHABLE_STATES
     return Trouble(_told(words, server), is_lost)
+
+
+@contextlib.contextmanager
+def in_words(server: str) -> Iterator[None]:
+    """:raises StorageUnavailable: in place of anything that ``trouble`` knows."""
+    try:
+        yield
+    except Exception as error:
+        found = trouble(error, server)
+        if found is None:
+            raise
+        raise found.problem from error
 
 
 def is_passing(error: BaseException) -> bool:
@@ -132,7 +148,8 @@ def silent(server: str) -> StorageUnavailable:
 
 def unreachable(server: str, error: OSError) -> StorageUnavailable:
     # The event loop puts a text of its own in place of the system's.
-    reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or type(error).__name__
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
     return StorageUnavailable(f"{server} cannot be reached: {reason}", _CHECK_ADDRESS)
 
 
@@ -172,4 +189,5 @@ def _told(words: tuple[str, str], server: str) -> StorageUnavailable:
 
 
 def _driver_error(error: BaseException) -> BaseException | None:
-    return error.orig if isinstance(error, exc.DBAPIError) else error
+    """What asyncpg raised, out of whatever SQLAlchemy wrapped it into."""
+    return error.driver_exception if isinstance(error, exc.DBAPIError | exc.EmulatedDBAPIException) else error

@@ -12,10 +12,10 @@ from storage.sql.directory import SqlDirectory
 from storage.sql.places import Place, ServerFacts, check_writable
 from storage.sql.postgresql.connecting import PATIENCE_S, Connector
 from storage.sql.postgresql.database import PostgresDatabase, engine_over
-from storage.sql.postgresql.failures import trouble
+from storage.sql.postgresql.failures import in_words
 from storage.sql.postgresql.journal import PostgresJournal
 from storage.sql.stores import Stores
-from storage.sql.upgrades import check_current, upgrade_within
+from storage.sql.upgrades import check_current, make_or_check, upgrade_within
 from storage.sql.usage import SqlUsageStore
 
 T = TypeVar("T")
@@ -55,8 +55,12 @@ class PostgresPlace(Place):
             database=database,
         )
 
+    async def make(self) -> None:
+        """Make the tables in an empty database; tables that are there must be this version's."""
+        await self._alone(lambda connection: _one_at_a_time(connection, make_or_check), unhurried=True)
+
     async def upgrade(self) -> None:
-        await self._alone(_upgrade, unhurried=True)
+        await self._alone(lambda connection: _one_at_a_time(connection, upgrade_within), unhurried=True)
 
     async def check(self) -> None:
         await self._alone(check_writable)
@@ -69,21 +73,17 @@ class PostgresPlace(Place):
         connector = Connector(self._url, patience_s=OPEN_WITHIN_S, unhurried=unhurried)
         engine = engine_over(connector, 1, flushes=True)
         try:
-            async with asyncio.timeout(None if unhurried else OPEN_WITHIN_S), engine.begin() as connection:
-                return await connection.run_sync(work)
-        except Exception as error:
-            found = trouble(error, connector.name)
-            if found is None:
-                raise
-            raise found.problem from error
+            with in_words(connector.name):
+                async with asyncio.timeout(None if unhurried else OPEN_WITHIN_S), engine.begin() as connection:
+                    return await connection.run_sync(work)
         finally:
             await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
-    # Of several that upgrade together, the others wait and find it done.
+def _one_at_a_time(connection: Connection, change_tables: Callable[[Connection], None]) -> None:
+    # Of several that do it together, the others wait and find it done.
     connection.execute(text("SELECT pg_advisory_xact_lock(:upgrades)"), {"upgrades": _UPGRADES})
-    upgrade_within(connection)
+    change_tables(connection)
 
 
 def _facts(connection: Connection) -> ServerFacts:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
 
-from sandbox.milo.app import make_app
-from sandbox.milo.venue import MiloVenue
 from tests.support.manual_clock import ManualClock
+from tests.support.milo_served import served
 from tests.support.milo_user import MiloServer
 
 OpenMilo = Callable[[], Awaitable[MiloServer]]
@@ -21,35 +19,19 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        yield session
-
-
-@pytest.fixture
-async def open_milo(clock: ManualClock, http: aiohttp.ClientSession, tmp_path: Path) -> AsyncIterator[OpenMilo]:
+async def open_milo(clock: ManualClock, tmp_path: Path) -> AsyncIterator[OpenMilo]:
     """Starts the venue on the same file each time, closing the one before."""
-    servers: list[TestServer] = []
+    async with AsyncExitStack() as running:
 
-    async def open_() -> MiloServer:
-        for server in servers:
-            await server.close()
-        venue = MiloVenue(seed=5, path=tmp_path / "milo.db", now_ms=clock.now_ms)
-        server = TestServer(make_app(venue))
-        await server.start_server()
-        servers.append(server)
-        return MiloServer(venue, str(server.make_url("")).rstrip("/"), clock, http)
+        async def open_() -> MiloServer:
+            await running.aclose()
+            return await running.enter_async_context(served(clock, path=tmp_path / "milo.db"))
 
-    yield open_
-    for server in servers:
-        await server.close()
+        yield open_
 
 
 @pytest.fixture
-async def milo(clock: ManualClock, http: aiohttp.ClientSession) -> AsyncIterator[MiloServer]:
+async def milo(clock: ManualClock) -> AsyncIterator[MiloServer]:
     """Without a file: a venue that nobody will start again."""
-    venue = MiloVenue(seed=5, path=None, now_ms=clock.now_ms)
-    server = TestServer(make_app(venue))
-    await server.start_server()
-    yield MiloServer(venue, str(server.make_url("")).rstrip("/"), clock, http)
-    await server.close()
+    async with served(clock) as server:
+        yield server

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.milo.arena.performance import Performance, SortKey, Timeframe, begins_at, performance
+from sandbox.milo.arena.performance import Performance, SortKey, performance
 from sandbox.milo.core import Core
 from sandbox.milo.tokens import BY_ADDRESS, SOL, TOKENS, USDC
 from tests.sandbox.milo.conftest import OpenMilo
@@ -15,7 +15,6 @@ from tests.support.milo_user import MiloReply, MiloServer, MiloUser
 from tests.support.milo_words import STRATEGIES, make_strategy, send
 
 HOUR = 3_600
-DAY_MS = 86_400_000
 LAMPORTS = 10**9
 MONEY = st.decimals(Decimal(0), Decimal(10**9), places=2)
 
@@ -25,26 +24,17 @@ def D(value: object) -> Decimal:
 
 
 def test_profit_is_what_is_more_than_before_and_than_was_sent() -> None:
-    found = performance(before=D(100), sent=D(50), now=D(180), results=[D(30), D(-5), D(5)])
+    found = performance(before=D(100), sent=D(50), now=D(180), sales=(3, 2))
     assert found == Performance(pnl=D(30), win_rate=D("0.6667"), return_pct=D(20), account_value=D(180))
 
 
 def test_without_sales_and_without_money_nothing_was_won() -> None:
-    assert performance(before=D(0), sent=D(0), now=D(0), results=[]) == Performance(D(0), D(0), D(0), D(0))
-    taken = performance(before=D(100), sent=D(-40), now=D(60), results=[D(0)])
-    assert taken == Performance(D(0), D(0), D(0), account_value=D(60))
+    assert performance(before=D(0), sent=D(0), now=D(0), sales=(0, 0)) == Performance(D(0), D(0), D(0), D(0))
 
 
 @given(before=MONEY, sent=MONEY, now=MONEY)
 def test_whatever_is_sent_makes_no_profit(before: Decimal, sent: Decimal, now: Decimal) -> None:
-    assert performance(before=before, sent=sent, now=now + sent, results=[]).pnl == now - before
-
-
-def test_a_timeframe_begins_with_the_deployment_at_the_earliest() -> None:
-    now_ms = 200 * DAY_MS
-    assert begins_at(None, 5, now_ms) == 5
-    assert begins_at(Timeframe.DAY, 5, now_ms) == 199 * DAY_MS
-    assert begins_at(Timeframe.QUARTER, 110 * DAY_MS + 1, now_ms) == 110 * DAY_MS + 1
+    assert performance(before=before, sent=sent, now=now + sent, sales=(0, 0)).pnl == now - before
 
 
 async def deployed(user: MiloUser, **changes: Any) -> tuple[str, dict[str, Any]]:

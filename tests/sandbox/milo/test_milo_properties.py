@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -11,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from solders.keypair import Keypair
 
-from sandbox.milo.chain import GENESIS_LAMPORTS, GENESIS_UNITS
 from sandbox.milo.core import Core
 from sandbox.milo.errors import ApiError
 from sandbox.milo.machine import Machine
-from sandbox.milo.programs import TOKEN_PROGRAM
 from sandbox.milo.signin import open_account
-from sandbox.milo.tokens import BY_ADDRESS, BY_SYMBOL, SOL, TOKENS, USDC
+from sandbox.milo.tokens import BY_SYMBOL, SOL, USDC
 from sandbox.milo.trading.desk import Desk
 from sandbox.milo.trading.orders import (
     AT_ONCE,
@@ -26,7 +23,6 @@ from sandbox.milo.trading.orders import (
     AbsoluteUsd,
     NewOrder,
     Order,
-    OrderStatus,
     OrderType,
     Relative,
     RelativeTrigger,
@@ -34,10 +30,10 @@ from sandbox.milo.trading.orders import (
     TakeProfit,
     Trigger,
 )
-from sandbox.milo.trading.positions import Position, PositionStatus
 from sandbox.milo.venue import PARTS
 from sandbox.milo.wallets import Wallet
 from tests.support.manual_clock import ManualClock
+from tests.support.milo_books import check
 
 TRADED = ("SOL", "JUP", "BONK", "USDC")
 
@@ -162,83 +158,6 @@ class Trader:
             core.chain.transfer(signer, self.elsewhere, token, units, core.now_ms)
 
 
-def check(core: Core, wallet: Wallet) -> None:
-    check_conserved(core)
-    orders = [Desk(core).book.numbered(n) for (n,) in core.db.rows("SELECT number FROM orders")]
-    check_fired_once(core, orders)
-    check_children(orders)
-    check_positions(core, wallet, orders)
-
-
-def check_conserved(core: Core) -> None:
-    """Every unit of every token is somewhere, every lamport somewhere or burnt as a fee."""
-    held: dict[str, int] = defaultdict(int)
-    lamports = 0
-    for data, owner, had in core.db.rows("SELECT data, owner, lamports FROM chain_accounts"):
-        lamports += had
-        if owner == bytes(TOKEN_PROGRAM) and len(data) == 165:
-            mint = str(type(TOKEN_PROGRAM).from_bytes(data[:32]))
-            held[mint] += int.from_bytes(data[64:72], "little")
-    assert held == {token.address: GENESIS_UNITS for token in TOKENS if token is not SOL}
-    fees = core.db.value("SELECT coalesce(sum(fee), 0) FROM chain_transactions")
-    rent = core.chain.least_lamports + (len(TOKENS) - 1) * (
-        core.chain.rent_exemption(82) + 2 * core.chain.token_account_rent
-    )
-    assert lamports + fees == GENESIS_LAMPORTS + rent
-
-
-def check_fired_once(core: Core, orders: list[Order]) -> None:
-    trades = Counter(order.order_id for order in orders if order.fill is not None)
-    assert all(order.status is OrderStatus.FULFILLED for order in orders if order.order_id in trades)
-    assert core.db.value("SELECT count(*) FROM trades") == len(trades)
-    signatures = [order.fill.signature for order in orders if order.fill is not None]
-    assert len(set(signatures)) == len(signatures)
-    for order in orders:
-        if order.fill is not None:
-            transaction = core.chain.transaction(order.fill.signature)
-            assert transaction is not None
-            wallet = core.wallets.find(order.wallet_id)
-            assert wallet is not None
-            moved = transaction.gained(wallet.address, order.token_address)
-            assert order.token is SOL or moved == order.fill.units * (1 if order.is_buy else -1)
-    # None that could fire is left standing.
-    for token in TOKENS:
-        assert not Desk(core).book.reached(token, core.market.ticks(token, core.now_ms // 1_000))
-
-
-def check_children(orders: list[Order]) -> None:
-    by_id = {order.order_id: order for order in orders}
-    sold: dict[str, int] = defaultdict(int)
-    for child in orders:
-        if child.parent_id is not None:
-            parent = by_id[child.parent_id]
-            assert (child.status is OrderStatus.ACTIVE) <= (parent.status is OrderStatus.FULFILLED)
-            sold[parent.order_id] += 0 if child.fill is None else child.fill.units
-    for parent_id, units in sold.items():
-        fill = by_id[parent_id].fill
-        assert units <= (0 if fill is None else fill.units)
-
-
-def check_positions(core: Core, wallet: Wallet, orders: list[Order]) -> None:
-    positions: list[Position] = []
-    for (thesis_id,) in core.db.rows("SELECT thesis_id FROM positions"):
-        found = Desk(core).positions.find(thesis_id)
-        assert found is not None
-        positions.append(found)
-    assert len({p.token_address for p in positions if p.status is not PositionStatus.NOT_ACTIVE}) == sum(
-        p.status is not PositionStatus.NOT_ACTIVE for p in positions
-    )
-    for position in positions:
-        fills = [o.fill for o in orders if o.thesis_id == position.thesis_id and o.is_buy and o.fill is not None]
-        assert position.bought_units == sum(fill.units for fill in fills)
-        assert 0 <= position.units <= position.bought_units - position.sold_units
-        assert (position.status is PositionStatus.ACTIVE) == (position.units > 0)
-        assert position.basis_usd >= 0
-        assert (position.basis_usd == 0) == (position.units == 0)
-        if position.token is not SOL:
-            assert position.units <= core.chain.balance(wallet.address, BY_ADDRESS[position.token_address])
-
-
 @settings(max_examples=40)
 @given(st.integers(0, 5), st.lists(actions, min_size=1, max_size=14))
 def test_no_sequence_creates_or_loses_anything_or_sells_what_is_not_there(
@@ -247,5 +166,5 @@ def test_no_sequence_creates_or_loses_anything_or_sells_what_is_not_there(
     trader = Trader(seed)
     for action in sequence:
         trader.act(action)
-    trader.machine.run(lambda core: check(core, trader.wallet))
+    trader.machine.run(check)
     trader.machine.close()

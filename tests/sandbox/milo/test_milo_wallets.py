@@ -152,9 +152,12 @@ async def test_the_demo_user_has_something_to_see_everywhere(milo: MiloServer) -
     assert statuses == {"active", "pending", "not_active"}
     orders = (await user.call("GET", "/users/{userId}/orders?pageSize=100")).data
     assert {item["status"] for item in orders} == {"fulfilled", "active"}
-    assert len(await holdings(user)) == 3
+    assert len(await holdings(user)) > 3
     executed: MiloReply = await user.call("GET", "/wallets/{walletId}/executed-transactions")
-    assert len(executed.json["data"]) == 5
+    assert len(executed.json["data"]) >= 5
+    for path in ("diary-logs", "auto-trade-settings/strategies", "conversations", "quests", "orders"):
+        assert (await user.call("GET", f"/users/{{userId}}/{path}")).data, path
+    assert (await user.call("GET", "/users/{userId}/auto-trade-settings")).data["isActive"] is False
 
 
 def looked_up(signature: str, core: Core) -> ChainTransaction | None:

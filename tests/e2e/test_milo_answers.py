@@ -26,7 +26,7 @@ class Milo:
         self.api = f"{told['url']}/api/v1"
         self.key = told["account"]["api_key"]
 
-    def call(self, method: str, path: str, key: str, body: object = None) -> dict[str, Any]:
+    def call(self, method: str, path: str, key: str, body: dict[str, str] | None = None) -> dict[str, Any]:
         response = requests.request(method, self.api + path, json=body, headers={"X-API-Key": key}, timeout=20)
         assert response.status_code in (200, 201), response.text
         found = response.json()
