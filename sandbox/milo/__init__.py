@@ -18,6 +18,9 @@ happened by itself until now (``timeline``), API key, rate limit, ids in the pat
     chain      Solana in the process; ``programs`` the instructions, ``rpc`` a wallet's way in, ``faucet``
     users, wallets, signin     who is who
     trading    orders, triggers, fills, positions
+    analysis   what candles and texts say; ``agents`` who answers, ``conversations`` what was asked and paid for
+    autotrade  settings, strategies, rounds and the diary; ``arena`` the same from a custody wallet, for all to see
+    quests     what is counted, and the bones for it
 
 Adding to it
 ------------

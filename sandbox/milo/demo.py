@@ -10,6 +10,7 @@ from solders.keypair import Keypair
 
 from sandbox.milo.agents.agent import AgentType, Role
 from sandbox.milo.analysis.reader import MarketAt
+from sandbox.milo.arena import custody
 from sandbox.milo.autotrade import settings, strategies
 from sandbox.milo.autotrade.rounds import DiaryOf
 from sandbox.milo.autotrade.settings import SettingsChange
@@ -54,7 +55,7 @@ class DemoUser(msgspec.Struct, frozen=True, kw_only=True):
 
 def open_demo_user(core: Core) -> DemoUser:
     """A new user with both wallets funded; one round of auto-trading, off again, with what its diary says; positions
-    that are open, protected and over; an order that waits; a strategy; a conversation."""
+    that are open, protected and over; an order that waits; a strategy, in the arena too; a conversation."""
     keypair = Keypair()
     user, api_key = open_account(core, str(keypair.pubkey()))
     wallet = core.wallets.trading(user.user_id)
@@ -77,11 +78,13 @@ def _let_trade(core: Core, wallet: Wallet) -> None:
         allocation={"majors": Decimal(40), "native": Decimal(30), "stables": Decimal(30)},
         is_public=True,
     )
-    linked = strategies.create(core, wallet.user_id, preset).strategy_id
-    plan = settings.change(core, wallet.user_id, SettingsChange(is_active=True, strategy_id=linked)).plan
+    strategy = strategies.create(core, wallet.user_id, preset)
+    linked = SettingsChange(is_active=True, strategy_id=strategy.strategy_id)
+    plan = settings.change(core, wallet.user_id, linked).plan
     market = MarketAt(core.market, core.now_ms)
     trade_once(core, market, wallet, plan, RiskTolerance.BALANCED, DiaryOf(core, wallet.user_id))
     settings.change(core, wallet.user_id, SettingsChange(is_active=False))
+    custody.enter(core, strategy)
 
 
 def _ask(core: Core, user_id: str) -> None:

@@ -8,10 +8,10 @@ from typing import Final
 
 from sandbox.milo.agents import market_topics, portfolio_topics, token_topics, trading_topics
 from sandbox.milo.agents.agent import AgentType, Answer, Facts, Question, Role
+from sandbox.milo.agents.demands import demand_of
 from sandbox.milo.agents.questions import Topic, Understood, read_question
 from sandbox.milo.agents.token_topics import Subject
 from sandbox.milo.analysis.series import Horizon
-from sandbox.milo.autotrade.settings import SettingsChange
 from sandbox.milo.tokens import Token
 
 _USUAL_HORIZON: Final = Horizon("7 days", 7 * 1440)
@@ -56,20 +56,13 @@ def answer(question: Question) -> Answer:
     understood = read_question(question.text, market.tokens(), earlier)
     if question.agent_type is AgentType.MARKET_ANALYST:
         return Answer(text="\n".join(paragraphs(understood, question.facts)))
-    demand = trading_topics.demand_of(question.text, market.tokens())
+    demand = demand_of(question.text, market.tokens())
     if demand is not None:
         return Answer(text=trading_topics.demand_met(demand, question.facts), change=demand)
     about_trading = trading_topics.talk(question.facts)
     if understood.tokens or set(understood.topics) - {Topic.SETTINGS}:
         about_trading += paragraphs(understood, question.facts)
     return Answer(text="\n".join(about_trading))
-
-
-def change_demanded(question: Question) -> SettingsChange | None:
-    """What a question to the agent that trades tells it to change; None for a question to the other one."""
-    if question.agent_type is not AgentType.AUTO_TRADER:
-        return None
-    return trading_topics.demand_of(question.text, question.facts.market.tokens())
 
 
 def paragraphs(understood: Understood, facts: Facts) -> list[str]:

@@ -171,6 +171,8 @@ def volume(subject: Subject) -> str:
     # The present candle is not whole; a day of whole ones is what can be compared.
     day = sum(series.volumes[-1 - per_day : -1])
     usual = sum(series.volumes[:-1]) / (len(series.volumes) - 1) * per_day
+    if not usual:
+        return f"Volume: none of {subject.token.symbol} is known."
     worth, against_usual = figures.usd(day * float(subject.price)), figures.change(day / usual - 1)
     return (
         f"Volume: {figures.quantity(day)} {subject.token.symbol} ({worth}) in the last whole day, {against_usual}"
@@ -194,7 +196,7 @@ def correlation(subject: Subject) -> str:
         )
     value = _correlated(subject, NATIVE)
     if value is None:
-        return _too_little(subject, "a correlation")
+        return f"{subject.token.symbol} does not move enough for a correlation."
     return f"Correlation with SOL over {subject.horizon.words}: {value:+.2f}, from {subject.candles}."
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from math import floor, log10
+from typing import Final
 
 Number = float | Decimal
+
+_MOST_PLACES: Final = 12
 
 
 def usd(value: Number) -> str:
@@ -14,7 +17,7 @@ def usd(value: Number) -> str:
     sign, size = ("-" if number < 0 else ""), abs(number)
     if size >= 1 or size == 0:
         return f"{sign}${size:,.2f}"
-    return f"{sign}${size:.{3 - floor(log10(size))}f}"
+    return f"{sign}${size:.{min(3 - floor(log10(size)), _MOST_PLACES)}f}"
 
 
 def change(fraction: float) -> str:

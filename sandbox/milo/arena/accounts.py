@@ -77,7 +77,8 @@ def catch_up(core: Core) -> None:
 
 def holdings(core: Core) -> Mapping[str, Units]:
     """What every wallet holds, by its id."""
-    return _by_wallet(core, "SELECT wallet_id, token_address, units FROM arena_holdings WHERE units <> 0")
+    found = _by_wallet(core, "SELECT wallet_id, token_address, units FROM arena_holdings WHERE units <> 0")
+    return {wallet_id: found.get(wallet_id, {}) for (wallet_id,) in core.db.rows("SELECT wallet_id FROM arena_wallets")}
 
 
 def performances(core: Core, held: Mapping[str, Units], after_ms: int) -> dict[str, Performance]:

@@ -15,7 +15,8 @@ from sandbox.milo.database import Database, Row
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS arena_deployments (
     arena_user_id TEXT PRIMARY KEY, owner_user_id TEXT NOT NULL, strategy_id TEXT NOT NULL, wallet_id TEXT NOT NULL,
-    deployed_at_ms INTEGER NOT NULL, withdrawn_at_ms INTEGER, next_round_ms INTEGER, round_ms INTEGER NOT NULL
+    deployed_at_ms INTEGER NOT NULL, withdrawn_at_ms INTEGER, next_round_ms INTEGER,
+    round_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS arena_active ON arena_deployments (strategy_id) WHERE withdrawn_at_ms IS NULL
 """
@@ -44,13 +45,6 @@ def end(db: Database, deployment: Deployment, now_ms: int) -> None:
     db.execute(
         "UPDATE arena_deployments SET withdrawn_at_ms = ?, next_round_ms = NULL WHERE arena_user_id = ?",
         now_ms, deployment.arena_user_id,
-    )  # fmt: skip
-
-
-def set_next_round(db: Database, deployment: Deployment, at_ms: int, round_ms: int) -> None:
-    db.execute(
-        "UPDATE arena_deployments SET next_round_ms = ?, round_ms = ? WHERE arena_user_id = ?",
-        at_ms, round_ms, deployment.arena_user_id,
     )  # fmt: skip
 
 

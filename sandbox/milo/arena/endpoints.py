@@ -9,17 +9,14 @@ from sandbox.milo.arena import accounts, custody, deployments
 from sandbox.milo.arena.accounts import Units
 from sandbox.milo.arena.deployments import Deployment
 from sandbox.milo.arena.performance import Direction, Performance, SortKey, Timeframe
-from sandbox.milo.arena.rounds import FIRST_ROUND_MS
 from sandbox.milo.autotrade import strategies
-from sandbox.milo.autotrade.terms import ROUND_MS
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.core import Core
-from sandbox.milo.errors import bad_request, conflict, not_found
-from sandbox.milo.events import ArenaDeployed
+from sandbox.milo.errors import not_found
 from sandbox.milo.pages import choice, page_of, paged
 from sandbox.milo.tokens import BY_ADDRESS
 from sandbox.milo.trading.wallet_api import HoldingShown, holdings_of
-from sandbox.milo.wallets import Wallet, WalletType
+from sandbox.milo.wallets import Wallet
 from sandbox.milo.wire import Asked, Data, Wire
 
 
@@ -68,25 +65,9 @@ def deploy(call: Call) -> Reply:
     """``POST /users/{userId}/arena/deploy``"""
     core, strategy_id = call.core, call.asked(StrategyNamed).strategy_id
     strategy = strategies.owned(core.db, strategy_id, call.user_id)
-    if not strategy.is_public:
-        raise bad_request("Only a public strategy can be deployed: set `isPublic` to true first", field="strategyId")
-    if deployments.active_of_strategy(core.db, strategy_id) is not None:
-        raise conflict("This strategy is deployed already: withdraw it first")
-    arena_user_id = core.new_id()
-    wallet = core.wallets.open(core.new_id(), arena_user_id, WalletType.CUSTODY, core.now_ms)
-    signature = custody.fund(core, core.wallets.trading(call.user_id), wallet)
-    deployment = Deployment(
-        arena_user_id=arena_user_id,
-        owner_user_id=call.user_id,
-        strategy_id=strategy_id,
-        wallet_id=wallet.wallet_id,
-        deployed_at_ms=core.now_ms,
-    )
-    accounts.open_account(core, wallet.wallet_id, wallet.address)
-    deployments.add(core.db, deployment, core.now_ms + FIRST_ROUND_MS, ROUND_MS[strategy.plan.style])
-    core.events.publish(ArenaDeployed(user_id=call.user_id, at_ms=core.now_ms, strategy_id=strategy_id))
+    deployment, wallet, signature = custody.enter(core, strategy)
     shown = Deployed(
-        arena_user_id=arena_user_id,
+        arena_user_id=deployment.arena_user_id,
         custody_wallet_id=wallet.wallet_id,
         custody_wallet_address=wallet.address,
         funding_tx_signature=signature,
@@ -102,9 +83,7 @@ def withdraw(call: Call) -> Reply:
     if deployment is None or deployment.owner_user_id != call.user_id:
         raise not_found("Deployed strategy")
     wallet, recipient = _custody(core, deployment), core.wallets.trading(call.user_id)
-    returned = custody.bring_back(core, deployment, wallet, recipient)
-    deployments.end(core.db, deployment, core.now_ms)
-    accounts.close_account(core, wallet.wallet_id)
+    returned = custody.leave(core, deployment, wallet, recipient)
     shown = Withdrawn(
         arena_user_id=deployment.arena_user_id,
         custody_wallet_id=wallet.wallet_id,

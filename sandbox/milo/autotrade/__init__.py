@@ -2,6 +2,8 @@
 
 terms        the words of the reference, and what it allows in each field
 strategies   reusable presets; ``settings`` what a user's agent trades by, a snapshot of one
-decision     pure: a plan, the market and what is held → trades with their reasons
-rounds       when decisions are due, and how they become orders and diary entries
+decision     pure: a plan, the market and what is held → trades with their reasons; ``profiles`` what a tolerance for
+             risk means, ``signals`` what a style sees in a token, ``guidance`` what instructions say
+trader       how trades become orders; ``rounds`` when, by a ``schedule``; ``diary`` what was done, and why
+endpoints    settings, strategies, diary
 """

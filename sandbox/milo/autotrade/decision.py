@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Final, NamedTuple
 
-import msgspec
-
 from sandbox.milo.analysis import figures
 from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade.guidance import Guidance, guidance_of
+from sandbox.milo.autotrade.profiles import PROFILES, Profile
 from sandbox.milo.autotrade.signals import Signal, signal
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance
 from sandbox.milo.tokens import SOL, USDC, AssetClass, Token
 
 ZERO: Final = Decimal(0)
+CASH: Final = (SOL, USDC)
 LEAST_TRADE_USD: Final = Decimal(1)
 # For fees, and for the rent of the accounts of tokens not held before.
 RESERVE_SOL: Final = Decimal("0.05")
@@ -33,59 +33,6 @@ _OF_PURSE: Final = Decimal("0.99")
 _CENT: Final = Decimal("0.01")
 _WEIGHT: Final = Decimal("0.0001")
 _PREFERENCE: Final = 3.0
-
-
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tolerance for risk changes. ``band`` and ``most_per_trade`` are shares of the whole."""
-
-    band: Decimal
-    most_per_trade: Decimal
-    trades_per_round: int
-    tokens_per_class: int
-    volatility_power: float
-    stop_loss_percent: Decimal
-    allocation: Mapping[AssetClass, Decimal]
-
-
-PROFILES: Final = {
-    RiskTolerance.CONSERVATIVE: Profile(
-        band=Decimal("0.06"),
-        most_per_trade=Decimal("0.10"),
-        trades_per_round=2,
-        tokens_per_class=3,
-        volatility_power=1.0,
-        stop_loss_percent=Decimal(10),
-        allocation={AssetClass.MAJORS: Decimal(50), AssetClass.STAKING: Decimal(20), AssetClass.STABLES: Decimal(30)},
-    ),
-    RiskTolerance.BALANCED: Profile(
-        band=Decimal("0.04"),
-        most_per_trade=Decimal("0.20"),
-        trades_per_round=3,
-        tokens_per_class=3,
-        volatility_power=0.5,
-        stop_loss_percent=Decimal(20),
-        allocation={
-            AssetClass.MAJORS: Decimal(40),
-            AssetClass.NATIVE: Decimal(30),
-            AssetClass.MEMES: Decimal(10),
-            AssetClass.STABLES: Decimal(20),
-        },
-    ),
-    RiskTolerance.DEGEN: Profile(
-        band=Decimal("0.02"),
-        most_per_trade=Decimal("0.50"),
-        trades_per_round=4,
-        tokens_per_class=1,
-        volatility_power=0.0,
-        stop_loss_percent=Decimal(40),
-        allocation={
-            AssetClass.MEMES: Decimal(40),
-            AssetClass.PROMISING_MEMES: Decimal(20),
-            AssetClass.TRENCHES: Decimal(20),
-            AssetClass.NATIVE: Decimal(20),
-        },
-    ),
-}
 
 
 class Held(NamedTuple):
@@ -152,7 +99,7 @@ def decide(plan: Plan, risk: RiskTolerance, market: MarketReader, held: Sequence
         return Decision((), "There is nothing to trade with.")
     targets = targets_of(plan, risk, market, guidance)
     values = {one.token.symbol: one for one in held}
-    sales = _sales(targets, values, total, profile, guidance, market)
+    sales = _sales(targets, values, total, profile, guidance)
     purse = Purse(values, RESERVE_SOL * market.price(SOL.symbol))
     moved = _to_sol(targets, values, total, purse, profile)
     buys = _buys(targets, values, total, purse, profile)
@@ -217,17 +164,13 @@ def _sales(
     total: Decimal,
     profile: Profile,
     guidance: Guidance,
-    market: MarketReader,
 ) -> list[Trade]:
     sales: list[Trade] = []
-    known = {token.symbol for token in market.tokens()}
     for symbol, (token, value, _) in values.items():
         target = targets.get(symbol)
         excess = value - (target.share * total if target else ZERO)
         is_due = excess > profile.band * total or target is None
-        if token in (SOL, USDC) or symbol in guidance.kept or symbol not in known:
-            continue
-        if not is_due or value < LEAST_TRADE_USD:
+        if token in CASH or symbol in guidance.kept or not is_due or value < LEAST_TRADE_USD:
             continue
         is_all = target is None
         amount = value if is_all else min(excess, profile.most_per_trade * total).quantize(_CENT, ROUND_DOWN)
@@ -267,10 +210,15 @@ def _buys(
             continue
         purse.pay(target.token, amount)
         value = _value(values, target.token)
-        log = f"{'Added to' if value >= LEAST_TRADE_USD else 'Opened'} thesis on {target.token.symbol}"
         thoughts = f"{target.why}; {_shares(target, value, total)}"
-        buys.append(Trade(target.token, True, amount, False, log, thoughts))
+        buys.append(Trade(target.token, True, amount, False, _bought(target.token, value), thoughts))
     return buys
+
+
+def _bought(token: Token, value: Decimal) -> str:
+    if token is USDC:
+        return "Moved SOL to USDC"
+    return f"{'Added to' if value >= LEAST_TRADE_USD else 'Opened'} thesis on {token.symbol}"
 
 
 def _value(values: Mapping[str, Held], token: Token) -> Decimal:

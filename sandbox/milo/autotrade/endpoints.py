@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from sandbox.milo.arena import deployments
 from sandbox.milo.autotrade import diary, settings, strategies
@@ -14,7 +15,7 @@ from sandbox.milo.pages import choice, page_of, paged
 from sandbox.milo.tokens import AssetClass
 from sandbox.milo.wire import Data, Wire, iso
 
-_MOST_WORDS = 200
+_MOST_WORDS: Final = 200
 
 
 class SyncShown(Wire, frozen=True, kw_only=True):

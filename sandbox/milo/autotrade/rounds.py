@@ -1,8 +1,4 @@
-"""When the users' agents look at the market, and what becomes of it.
-
-Rounds are a function of time: each user has one every so often, by the style of the plan. After a pause in which nobody
-asked the venue anything, only the last of the rounds that were missed is made up for.
-"""
+"""When the users' agents look at the market, each every so often by the style of its plan, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from typing import Final
 from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade import diary, settings, strategies
+from sandbox.milo.autotrade.schedule import Schedule
 from sandbox.milo.autotrade.terms import ROUND_MS
 from sandbox.milo.autotrade.trader import trade_once
 from sandbox.milo.core import Core
@@ -27,10 +24,7 @@ CREATE TABLE IF NOT EXISTS autotrade_orders (order_id TEXT PRIMARY KEY) WITHOUT 
 # A diary that says every hour that there is nothing to do says nothing.
 _QUIET_MS: Final = 86_400_000
 _LATEST: Final = Page(1, 1)
-# The last round until an instant that a user has not had yet.
-_LAST: Final = "next_round_ms + (?1 - next_round_ms) / round_ms * round_ms"
-_NEXT_DUE: Final = f"SELECT min({_LAST}) FROM autotrade_settings WHERE next_round_ms <= ?1 AND {_LAST} > ?2"  # noqa: S608
-_WHOSE: Final = f"SELECT user_id FROM autotrade_settings WHERE next_round_ms <= ?1 AND {_LAST} = ?1"  # noqa: S608
+_SCHEDULE: Final = Schedule("autotrade_settings", "user_id")
 
 _log = logging.getLogger(__name__)
 
@@ -53,16 +47,11 @@ def _start(core: Core) -> None:
     core.events.subscribe(OrderFilled, lambda event: _note_stop(core, event))
 
 
-def _next_due(core: Core, after_ms: int, until_ms: int) -> int | None:
-    due_ms: int | None = core.db.value(_NEXT_DUE, until_ms, after_ms)
-    return due_ms
-
-
 def _run_due(core: Core, at_ms: int) -> None:
     market = MarketAt(core.market, at_ms)
-    for (user_id,) in core.db.rows(_WHOSE, at_ms):
+    for user_id in _SCHEDULE.due(core, at_ms):
         found = settings.current(core.db, user_id)
-        settings.set_next_round(core.db, user_id, at_ms + ROUND_MS[found.plan.style])
+        _SCHEDULE.put_off(core, user_id, ROUND_MS[found.plan.style])
         try:
             with core.undoable():
                 _round(core, market, user_id, found)
@@ -99,6 +88,6 @@ PART: Final = Part(
     name="auto-trading",
     schema=";".join((strategies.SCHEMA, settings.SCHEMA, diary.SCHEMA, SCHEMA)),
     start=_start,
-    next_due=_next_due,
+    next_due=_SCHEDULE.next_due,
     run_due=_run_due,
 )

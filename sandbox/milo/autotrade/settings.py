@@ -99,6 +99,8 @@ def change(core: Core, user_id: str, asked: SettingsChange) -> Settings:
         after = msgspec.structs.replace(after, next_round_ms=core.now_ms + FIRST_ROUND_MS)
         core.events.publish(AutoTradingActivated(user_id=user_id, at_ms=core.now_ms))
         diary.write(core, user_id, SWITCHED_ON, f"{plan.style}, {risk}: I look at the market in a moment")
+    elif is_active and (plan, risk) != (before.plan, before.risk_tolerance):
+        after = msgspec.structs.replace(after, next_round_ms=core.now_ms + FIRST_ROUND_MS)
     elif before.is_active and not is_active:
         after = msgspec.structs.replace(after, next_round_ms=None)
         diary.write(core, user_id, SWITCHED_OFF, "What was bought stays, and so do its stop losses")
@@ -130,10 +132,6 @@ def linked_strategy(db: Database, settings: Settings) -> Strategy | None:
         return None
     found = strategies.find(db, settings.snapshot.strategy_id)
     return found if found is not None and (found.is_public or found.user_id == settings.user_id) else None
-
-
-def set_next_round(db: Database, user_id: str, at_ms: int) -> None:
-    db.execute("UPDATE autotrade_settings SET next_round_ms = ? WHERE user_id = ?", at_ms, user_id)
 
 
 def _linked(core: Core, settings: Settings, strategy_id: str | UnsetType | None) -> Settings:

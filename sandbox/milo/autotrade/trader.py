@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Protocol
 
 from sandbox.milo.analysis.series import MarketReader
-from sandbox.milo.autotrade.decision import PROFILES, Decision, Held, Trade, decide
+from sandbox.milo.autotrade.decision import CASH, Decision, Held, Trade, decide
+from sandbox.milo.autotrade.profiles import PROFILES
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance
 from sandbox.milo.core import Core
 from sandbox.milo.errors import ApiError
-from sandbox.milo.tokens import SOL, TOKENS, USDC, Token
+from sandbox.milo.tokens import SOL, TOKENS
 from sandbox.milo.trading.desk import Desk
 from sandbox.milo.trading.orders import Absolute, AbsoluteUsd, NewOrder, OrderStatus, OrderType, StopLoss
 from sandbox.milo.wallets import Wallet
@@ -85,14 +86,10 @@ def _purchase(trade: Trade, risk: RiskTolerance) -> NewOrder:
         token=trade.token,
         type=OrderType.BUY,
         amount=AbsoluteUsd(amount=trade.value_usd),
-        stop_losses=() if _is_cash(trade.token) else (_stop_loss(risk),),
+        stop_losses=() if trade.token in CASH else (_stop_loss(risk),),
     )
 
 
 def _stop_loss(risk: RiskTolerance) -> StopLoss:
     profile = PROFILES[risk]
     return StopLoss(percentage=Decimal(100), loss_percentage=profile.stop_loss_percent)
-
-
-def _is_cash(token: Token) -> bool:
-    return token in (SOL, USDC)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from sandbox.milo.agents.agent import AgentType, Role
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.conversations import payments, records
@@ -11,7 +15,7 @@ from sandbox.milo.fields import one_of, text
 from sandbox.milo.pages import page_of, paged
 from sandbox.milo.wire import Asked, Data, Wire, iso
 
-MOST_MESSAGE = 4_000
+MOST_MESSAGE: Final = 4_000
 
 
 class NewConversation(Asked, frozen=True, kw_only=True):
@@ -65,7 +69,7 @@ def create_conversation(call: Call) -> Reply:
 def list_conversations(call: Call) -> Reply:
     """``GET /users/{userId}/conversations``"""
     page = page_of(call.query)
-    found, total = records.page(call.core.db, call.user_id, page)
+    found, total = records.listed(call.core.db, call.user_id, page)
     return Reply(paged(page, [_shown(conversation) for conversation in found], total))
 
 
@@ -81,7 +85,7 @@ def send_message(call: Call) -> Reply:
     headers = payments.charge(call)
     message = _send(call, conversation, content)
     shown = _shown(records.find(call.core.db, conversation.conversation_id))
-    return Reply(Data(_taken(shown, message)), headers=headers)
+    return Reply(Data(MessageTaken(message_id=message.message_id, **msgspec.structs.asdict(shown))), headers=headers)
 
 
 def get_messages(call: Call) -> Reply:
@@ -116,19 +120,6 @@ def _shown(conversation: Conversation) -> ConversationShown:
         processing=conversation.is_processing,
         created_at=iso(conversation.created_at_ms),
         updated_at=iso(conversation.updated_at_ms),
-    )
-
-
-def _taken(shown: ConversationShown, message: Message) -> MessageTaken:
-    return MessageTaken(
-        message_id=message.message_id,
-        conversation_id=shown.conversation_id,
-        agent_type=shown.agent_type,
-        status=shown.status,
-        agent_active=shown.agent_active,
-        processing=shown.processing,
-        created_at=shown.created_at,
-        updated_at=shown.updated_at,
     )
 
 

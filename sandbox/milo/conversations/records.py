@@ -95,7 +95,7 @@ def owned(db: Database, conversation_id: str, user_id: str) -> Conversation:
     return found
 
 
-def page(db: Database, user_id: str, page: Page) -> tuple[list[Conversation], int]:
+def listed(db: Database, user_id: str, page: Page) -> tuple[list[Conversation], int]:
     """Newest first, and how many there are."""
     rows = db.rows(_CONVERSATION + "user_id = ? ORDER BY number DESC LIMIT ? OFFSET ?", user_id, page.size, page.offset)
     total = db.value("SELECT count(*) FROM conversations WHERE user_id = ?", user_id)

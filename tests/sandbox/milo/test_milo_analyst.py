@@ -16,12 +16,11 @@ from sandbox.milo.agents.agent import AgentType, Answer, Facts, Holding, Positio
 from sandbox.milo.analysis.reader import MarketAt
 from sandbox.milo.analysis.series import MarketReader
 from sandbox.milo.autotrade.diary import Entry
-from sandbox.milo.autotrade.settings import Settings
-from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.market import TokenMarket
 from sandbox.milo.tokens import BY_SYMBOL
 from tests.support.drawn_market import DrawnMarket, rising
 from tests.support.manual_clock import START_MS
+from tests.support.milo_facts import facts
 
 MARKET = TokenMarket(seed=5)
 NOW_MS = START_MS + 1_234_000
@@ -29,32 +28,21 @@ NOW = MarketAt(MARKET, NOW_MS)
 HOURS = 3_600
 
 
-def facts(market: MarketReader = NOW, **changes: object) -> Facts:
+def known(market: MarketReader = NOW, diary: tuple[Entry, ...] = ()) -> Facts:
+    """Of somebody with 3 SOL, and 400 JUP that were bought for $150."""
     sol, jup = BY_SYMBOL["SOL"], BY_SYMBOL["JUP"]
     held = [(sol, Decimal(3)), (jup, Decimal(400))]
-    settings = Settings(
-        user_id="u",
-        is_active=False,
-        risk_tolerance=RiskTolerance.BALANCED,
-        plan=Plan(style=Style.SWING_TRADER),
-        snapshot=None,
-        updated_at_ms=0,
-        next_round_ms=None,
+    return facts(
+        market,
+        holdings=tuple(Holding(token, amount, amount * market.price(token.symbol)) for token, amount in held),
+        positions=(PositionSeen(jup, Decimal(400), Decimal(150), 400 * market.price("JUP"), Decimal(7)),),
+        diary=diary,
     )
-    known = {
-        "market": market,
-        "holdings": tuple(Holding(token, amount, amount * market.price(token.symbol)) for token, amount in held),
-        "positions": (PositionSeen(jup, Decimal(400), Decimal(150), 400 * market.price("JUP"), Decimal(7)),),
-        "settings": settings,
-        "strategy_name": None,
-        "diary": (),
-    }
-    return Facts(**(known | changes))  # type: ignore[arg-type]
 
 
 def ask(text: str, market: MarketReader = NOW, *, kind: str = "market-analyst", earlier: str = "") -> Answer:
     said = (Said(Role.USER, earlier), Said(Role.ASSISTANT, "…")) if earlier else ()
-    return analyst.answer(Question(text=text, agent_type=AgentType(kind), earlier=said, facts=facts(market)))
+    return analyst.answer(Question(text=text, agent_type=AgentType(kind), earlier=said, facts=known(market)))
 
 
 def trader(text: str, market: MarketReader = NOW) -> Answer:
@@ -161,7 +149,7 @@ def test_positions_are_told_with_what_they_made() -> None:
 
 def test_an_empty_wallet_is_told_as_one() -> None:
     asked = Question(
-        text="How risky is my portfolio?", agent_type=AgentType.MARKET_ANALYST, earlier=(), facts=facts(holdings=())
+        text="How risky is my portfolio?", agent_type=AgentType.MARKET_ANALYST, earlier=(), facts=facts(NOW)
     )
     assert "empty" in analyst.answer(asked).text
 
@@ -195,7 +183,7 @@ def test_whatever_is_asked_there_is_an_answer_of_reasonable_length(text: str) ->
 def test_the_trader_tells_what_it_would_do_now_and_what_it_did_last() -> None:
     entry = Entry(entry_id="e", user_id="u", log="Opened thesis on JUP", thoughts="why", token_address=None, at_ms=0)
     question = Question(
-        text="What are you up to?", agent_type=AgentType.AUTO_TRADER, earlier=(), facts=facts(diary=(entry,))
+        text="What are you up to?", agent_type=AgentType.AUTO_TRADER, earlier=(), facts=known(diary=(entry,))
     )
     text = analyst.answer(question).text
     assert "risk tolerance balanced, strategy SWING TRADER" in text
@@ -231,10 +219,48 @@ def test_instructions_are_taken_as_they_are_and_not_read_as_demands() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Should I go degen?", "What if you were a scalper?", "Is auto-trading on?", "How conservative are you?"]
+    ("text", "field", "value"),
+    [
+        ("go degen", "risk_tolerance", "degen"),
+        ("Please be more conservative.", "risk_tolerance", "conservative"),
+        ("Could you set the risk tolerance to balanced?", "risk_tolerance", "balanced"),
+        ("Switch to scalping", "strategy", "SCALPER"),
+        ("my strategy should be value investor", "strategy", "VALUE INVESTOR"),
+        ("trade like a swing trader", "strategy", "SWING TRADER"),
+        ("Put 70% in majors, 30% into stables", "allocation", {"majors": Decimal(70), "stables": Decimal(30)}),
+    ],
 )
-def test_a_question_about_a_change_changes_nothing(text: str) -> None:
+def test_demands_are_understood_in_other_words(text: str, field: str, value: object) -> None:
+    change = trader(text).change
+    assert change is not None
+    assert getattr(change, field) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Should I go degen?",
+        "What if you were a scalper?",
+        "Is auto-trading on?",
+        "How conservative are you?",
+        "Please explain: would it help to switch to degen?",
+        "Can you tell me what happens when you go degen?",
+        "I use conservative stop losses.",
+        "Scalping worked well for me, make me a summary.",
+        "I have 60% majors and 40% memes at another place.",
+    ],
+)
+def test_what_is_no_demand_changes_nothing(text: str) -> None:
     assert trader(text).change is None
+
+
+@pytest.mark.parametrize("symbol", BY_SYMBOL)
+def test_of_every_token_there_is_something_to_say_on_every_topic(symbol: str) -> None:
+    everything = "price trend sma rsi volatility depth support strong drawdown volume correlation outlook sentiment"
+    for horizon in ("1 hour", "24 hours", "7 days"):
+        text = ask(f"{everything} of {symbol} over {horizon}").text
+        assert text.count("\n") >= 11
+        assert "nan" not in text
 
 
 def test_the_analyst_changes_nothing_whatever_it_is_told() -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.milo.analysis.reader import MarketAt
-from sandbox.milo.autotrade.decision import LEAST_TRADE_USD, PROFILES, RESERVE_SOL, Decision, Held, decide, targets_of
+from sandbox.milo.autotrade.decision import LEAST_TRADE_USD, RESERVE_SOL, Decision, Held, decide, targets_of
 from sandbox.milo.autotrade.guidance import guidance_of
+from sandbox.milo.autotrade.profiles import PROFILES
 from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.market import TokenMarket
 from sandbox.milo.tokens import BY_SYMBOL, TOKENS, AssetClass

@@ -6,39 +6,22 @@ from decimal import Decimal
 import pytest
 from aiohttp.test_utils import unused_port
 
-from sandbox.milo.agents.agent import AgentType, Answer, Facts, Holding, Question, Role, Said
+from sandbox.milo.agents.agent import AgentType, Answer, Holding, Question, Role, Said
 from sandbox.milo.agents.model import MOST_ANSWER, ModelAgent
 from sandbox.milo.agents.model_config import ModelConfig
-from sandbox.milo.autotrade.settings import Settings
-from sandbox.milo.autotrade.terms import Plan, RiskTolerance, Style
 from sandbox.milo.tokens import SOL
 from tests.support import fake_model
 from tests.support.drawn_market import DrawnMarket
 from tests.support.fake_model import FakeModel, says, sends
+from tests.support.milo_facts import facts
 
 KEY = "sk-very-secret"
 
 
 def question(text: str = "How is SOL?", kind: AgentType = AgentType.MARKET_ANALYST) -> Question:
-    settings = Settings(
-        user_id="u",
-        is_active=False,
-        risk_tolerance=RiskTolerance.BALANCED,
-        plan=Plan(style=Style.SWING_TRADER),
-        snapshot=None,
-        updated_at_ms=0,
-        next_round_ms=None,
-    )
-    facts = Facts(
-        market=DrawnMarket(SOL=lambda _: 123.25),
-        holdings=(Holding(SOL, Decimal(2), Decimal("246.50")),),
-        positions=(),
-        settings=settings,
-        strategy_name=None,
-        diary=(),
-    )
+    known = facts(DrawnMarket(SOL=lambda _: 123.25), (Holding(SOL, Decimal(2), Decimal("246.50")),))
     said = (Said(Role.USER, "Hello"), Said(Role.ASSISTANT, "Hello, you"))
-    return Question(text=text, agent_type=kind, earlier=said, facts=facts)
+    return Question(text=text, agent_type=kind, earlier=said, facts=known)
 
 
 async def asked(model: FakeModel, what: Question | None = None, timeout_s: float = 5.0) -> Answer:
