@@ -60,7 +60,7 @@ async def growth_mib(directory: Path, cores: Cores, *, rows: int, used: int) -> 
     async with started("order", directory, cores, callers=_CALLERS) as server:
         await run_load(await connect(server.port, reads(server.callers), _CONNECTIONS), 1.0)
         before = await server.accounts()
-        sample = await _add_keys(directory / DATABASE, server.callers, rows, used)
+        sample = await add_keys(directory / DATABASE, server.callers, rows, used)
         requests: Iterator[bytes] = map(mark_price, sample)
         done = await run_load(await connect(server.port, requests, _CONNECTIONS), 300.0)
         if done.answers != len(sample):
@@ -69,7 +69,7 @@ async def growth_mib(directory: Path, cores: Cores, *, rows: int, used: int) -> 
     return (after.rss_bytes - before.rss_bytes) / MIB
 
 
-async def _add_keys(database: Path, callers: Sequence[Caller], rows: int, used: int) -> Sequence[Caller]:
+async def add_keys(database: Path, callers: Sequence[Caller], rows: int, used: int) -> Sequence[Caller]:
     """Store ``rows`` keys past the gateway, as it runs; those ``used``, each of one of ``callers``."""
     stores = await open_sqlite(database)
     try:

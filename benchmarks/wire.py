@@ -26,12 +26,23 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     callers: list[Caller]
 
 
+class Gaps(msgspec.Struct, frozen=True, kw_only=True):
+    """How late a 1 ms ticker of an event loop was at worst, and the most CPU its thread used between two ticks."""
+
+    late_ms: float = 0.0
+    busy_ms: float = 0.0
+
+
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start."""
+    """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start.
+
+    ``gaps`` are those of its event loop since the last accounts, where somebody looks.
+    """
 
     cpu_s: float
     rss_bytes: int
     commits: int
+    gaps: Gaps = Gaps()
 
 
 Requests = Callable[[Sequence[Caller]], Iterator[bytes]]
@@ -54,21 +65,26 @@ def post(caller: Caller, body: dict[str, Any]) -> bytes:
     return head.encode() + content
 
 
+_RESTING: Final = {
+    "market": "BTC-USD-PERP",
+    "side": "BUY",
+    "size": "0.001",
+    "price": FAR_BELOW_THE_MARKET,
+    "postOnly": True,
+}
+
+
 def limit_order(caller: Caller, client_order_id: str) -> bytes:
     """A post-only order that rests far from the market."""
-    return post(
-        caller,
-        {
-            "operation": "placeLimitOrder",
-            "credentialId": caller.credential_id,
-            "market": "BTC-USD-PERP",
-            "side": "BUY",
-            "size": "0.01",
-            "price": FAR_BELOW_THE_MARKET,
-            "postOnly": True,
-            "clientOrderId": client_order_id,
-        },
-    )
+    addressed = {"credentialId": caller.credential_id, "clientOrderId": client_order_id}
+    return post(caller, {"operation": "placeLimitOrder", **addressed, **_RESTING})
+
+
+def batch_of_ten(caller: Caller, client_order_id: str) -> bytes:
+    """Ten of the same at once."""
+    addressed = {"credentialId": caller.credential_id, "clientOrderId": client_order_id}
+    legs = [{"orderType": "LIMIT", **_RESTING}] * 10
+    return post(caller, {"operation": "placeBatchOrder", **addressed, "orders": legs})
 
 
 def mark_price(caller: Caller) -> bytes:
@@ -88,9 +104,10 @@ def reads(callers: Sequence[Caller]) -> Iterator[bytes]:
 class NewOrders:
     """Orders whose ids never come again, however many loads ask for some."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Caller, str], bytes]) -> None:
+        self._make = make
         self._numbers = itertools.count()
 
     def __call__(self, callers: Sequence[Caller]) -> Iterator[bytes]:
         for caller in itertools.cycle(callers):
-            yield limit_order(caller, f"benchmark-{next(self._numbers):09d}")
+            yield self._make(caller, f"benchmark-{next(self._numbers):09d}")

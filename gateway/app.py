@@ -168,6 +168,7 @@ class Gateway:
             try:
                 await self.flush()
                 await self.sessions.close_idle()
+                await self.ledger.forget_decided()
             except Exception:
                 _log.exception("housekeeping failed; it is tried again in a minute")
 

@@ -28,9 +28,10 @@ from adapters.base import (
     TriggerSource,
 )
 from adapters.ccxt_venues.bech32 import bech32
-from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement
+from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement, rests
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession, done, understood
+from adapters.ccxt_venues.checks import check
 from adapters.ccxt_venues.link import before_sending
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded, shortened
 from adapters.ccxt_venues.refusals import Action
@@ -40,8 +41,6 @@ from normalization.decimals import ZERO, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate, MarketSummary, MarkPrice
 from normalization.orders import (
-    Limit,
-    Market,
     Order,
     OrderStatus,
     OrderType,
@@ -87,6 +86,9 @@ _SETTLED_MS: Final = 30_000
 _SHORT_TERM, _CONDITIONAL, _LONG_TERM = 0, 32, 64
 _LIVE_STATUSES: Final = ("OPEN", "UNTRIGGERED", "BEST_EFFORT_OPENED")
 _PAGE: Final = 100
+
+# ccxt makes an empty list of whatever has no such part.
+_PARTS: Final = {"/orderbooks/": {"bids", "asks"}, "/candles/": {"candles"}}
 
 _SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 _POSITION_SIDES: Final = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
@@ -180,6 +182,9 @@ def _refusal(status: int, document: Document) -> tuple[str, str] | None:
 def _is_shaped(path: str, document: Document) -> bool:
     if path.endswith("/broadcast_tx_sync"):
         return isinstance(document, dict) and isinstance(document.get("result"), dict) and "code" in document["result"]
+    for part, names in _PARTS.items():
+        if part in path:
+            return isinstance(document, dict) and names <= document.keys()
     return isinstance(document, list if path.endswith("/orders") else dict)
 
 
@@ -188,15 +193,8 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
     return {name: trimmed(execution.trigger_price)}
 
 
-def _cannot_rest(submission: Submission) -> bool:
-    execution = submission.intent.execution
-    return isinstance(execution, Market) or (
-        isinstance(execution, Limit) and execution.time_in_force is not TimeInForce.GTC
-    )
-
-
 def _expiry(submission: Submission, now_ms: int) -> dict[str, Any]:
-    return {"goodTillBlock": _height.get() + _BLOCKS} if _cannot_rest(submission) else {}
+    return {} if rests(submission) else {"goodTillBlock": _height.get() + _BLOCKS}
 
 
 class DydxSession(BridgedSession):
@@ -293,8 +291,9 @@ class DydxSession(BridgedSession):
     async def place_order(self, submission: Submission) -> Order:
         if self._now_ms() > submission.valid_until_ms:
             raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: its time has passed")
+        check(submission)
         await before_sending(self._learn_account())
-        height = await before_sending(self._latest_height()) if _cannot_rest(submission) else 0
+        height = 0 if rests(submission) else await before_sending(self._latest_height())
         token = _height.set(height)
         try:
             return await super().place_order(submission)

@@ -28,6 +28,7 @@ from adapters.ccxt_venues.bridge.quirks import (
     MarkSource,
     Quirks,
     fires_on_the_way_up,
+    rests,
 )
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
@@ -40,8 +41,8 @@ from normalization.accounts import Balance
 from normalization.decimals import trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate
-from normalization.orders import Limit, Market, Order, OrderType, Side, Stop, TakeProfit, TimeInForce
-from normalization.venue_failures import Reason, VenueFailure, VenueRejected, VenueUnclear
+from normalization.orders import Order, OrderType, Side, Stop, TakeProfit
+from normalization.venue_failures import Reason, VenueFailure, VenueUnclear
 
 T = TypeVar("T")
 
@@ -180,11 +181,8 @@ class GrvtSession(BridgedSession):
         return next((order for order in past if order.client_id == client_id), None)
 
     async def place_order(self, submission: Submission) -> Order:
-        execution = submission.intent.execution
-        rests = not isinstance(execution, Market) and not (
-            isinstance(execution, Limit) and execution.time_in_force is not TimeInForce.GTC
-        )
-        token = _expires_at_ms.set(self._now_ms() + _RESTS_FOR_MS if rests else submission.valid_until_ms)
+        until_ms = self._now_ms() + _RESTS_FOR_MS if rests(submission) else submission.valid_until_ms
+        token = _expires_at_ms.set(until_ms)
         try:
             order = await super().place_order(submission)
         finally:
@@ -244,9 +242,8 @@ class GrvtSession(BridgedSession):
             )
             try:
                 account, cookie, until_ms = await self._tools.link.ask_whole(Action.AUTHENTICATE, request, _session)
-            except VenueRejected:
-                # Its text may repeat the key.
-                raise VenueRejected(Reason.AUTHENTICATION_FAILED, "the venue does not accept this API key") from None
+            except VenueFailure as failure:
+                raise self._without_secrets(failure) from failure
             self._exchange.options |= {"AuthAccountId": account, "AuthCookieValue": cookie}
             self._logged_in_until_ms = until_ms - _FRESH_FOR_MS
 

@@ -82,7 +82,7 @@ def test_every_command_explains_itself_with_an_example(bare: Cli, group: list[st
         "accounts": ["create", "list", "show", "set-tier"],
         "keys": ["create", "list", "show", "narrow", "rotate", "revoke"],
         "credentials": ["add", "list", "show", "rotate", "revoke", "test"],
-        "orders": ["list", "show"],
+        "orders": ["list", "show", "decide"],
         "master-key": ["generate", "rotate"],
         "db": ["upgrade"],
     }[" ".join(group)]

@@ -51,14 +51,17 @@ def bridged(
         credential_fields=credential_fields,
         client_id=client_id,
         describe=describe,
-        serve=lambda site: BridgedService(site, quirks, session),
+        serve=lambda site: BridgedService(site, quirks, credential_fields, session),
     )
 
 
 class BridgedService:
-    def __init__(self, site: Site, quirks: Quirks, session: type[BridgedSession]) -> None:
+    def __init__(
+        self, site: Site, quirks: Quirks, fields: Sequence[CredentialField], session: type[BridgedSession]
+    ) -> None:
         self._site = site
         self._quirks = quirks
+        self._fields = fields
         self._session = session
         self._urls = urls_at(site, quirks.urls)
         self._hosts = {urlsplit(url).netloc for url in self._urls.values()}
@@ -82,14 +85,22 @@ class BridgedService:
 
     async def open(self, credential: OpenCredential) -> VenueSession:
         require(self._site.exchange, self._quirks.needs)
+        secrets = credential.secrets
+        for field in self._fields:
+            if field.name in secrets and field.check(secrets[field.name]) is not None:
+                raise ValueError(f"{field.name} is malformed")
         listed = await self._listings.get()
-        # ccxt takes a millisecond or two to set an instance up.
-        exchange = await asyncio.to_thread(self._exchange, self._quirks.config(credential.secrets, self._site.network))
+        exchange = await asyncio.to_thread(self._exchange_of, credential)
         around = self._site.around
         tools = Tools(
-            link=self._link, urls=self._urls, listings=self._listings, now_ms=around.now_ms, sleep=around.sleep
+            link=self._link,
+            urls=self._urls,
+            listings=self._listings,
+            now_ms=around.now_ms,
+            sleep=around.sleep,
+            hidden=tuple(secrets[field.name] for field in self._fields if field.secret and secrets.get(field.name)),
         )
-        return self._session(exchange, self._quirks, credential.secrets, tools, listed)
+        return self._session(exchange, self._quirks, secrets, tools, listed)
 
     async def close(self) -> None:
         await self._listings.close()

@@ -45,13 +45,14 @@ under_way: ContextVar[UnderWay] = ContextVar("under_way")
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sessions of a venue share. ``urls`` are ccxt's ``urls.api``."""
+    """What a session works with. ``urls`` are ccxt's ``urls.api``; what is ``hidden`` must stand in no text."""
 
     link: Link
     urls: Mapping[str, str]
     listings: Listings[unified.Listed]
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]
+    hidden: Sequence[str] = ()
 
 
 class BridgedSession:
@@ -290,8 +291,8 @@ class BridgedSession:
             if call.in_threads and isinstance(asked, Coroutine):
                 return parse(await in_threads(asked))
             return parse(await asked)
-        except VenueFailure:
-            raise
+        except VenueFailure as failure:
+            raise self._without_secrets(failure) from failure
         except Exception as problem:
             name = type(problem).__name__
             if not call.has_sent:
@@ -299,6 +300,12 @@ class BridgedSession:
             raise VenueUnclear(Reason.OTHER, f"the reply could not be read: {name}") from problem
         finally:
             under_way.reset(token)
+
+    def _without_secrets(self, failure: VenueFailure) -> VenueFailure:
+        """A venue may repeat what it was sent."""
+        if not any(secret in failure.text for secret in self._tools.hidden):
+            return failure
+        return type(failure)(failure.reason, "a reply that repeats our own credentials")
 
 
 def done(reply: Any) -> None:

@@ -19,20 +19,21 @@ from normalization.orders import Execution, Side
 from normalization.resolver import Markets
 from tests.adapters.ccxt.hyperliquid_rig import surroundings
 from tests.adapters.ccxt.orders_to_place import TOKEN, submission
-from tests.adapters.ccxt.recording_server import Answer, RecordingServer, Sent, recording, said
+from tests.adapters.ccxt.recording_server import Answer, RecordingServer, Script, Sent, recording, said
 
 
 class BridgedRig:
     """``replies`` are by method and path: a document, an ``Answer``, or a function from what was sent to either.
 
     Of a venue with several hosts each is a folder of the server's. A reply may be meant for one host only: with the
-    host in front of the path.
+    host in front of the path. What has no reply is for ``script`` to answer.
     """
 
-    def __init__(self, row: Row, replies: Mapping[str, Any], *, client_id: str | None = None) -> None:
+    def __init__(self, row: Row, replies: Mapping[str, Any], script: Script | None = None) -> None:
         self.row = row
         self.replies = dict(replies)
-        self.client_id = client_id or row.client_id(TOKEN)
+        self.script = script
+        self.client_id = row.client_id(TOKEN)
         self.server: RecordingServer
         self.adapter: CcxtAdapter
         self.session: BridgedSession
@@ -62,7 +63,11 @@ class BridgedRig:
                 if callable(found):
                     found = found(sent)
                 return found if isinstance(found, Answer) else said(found)
-        raise AssertionError(f"nothing answers {sent.method} {host}{path}")
+        if self.script is None:
+            raise AssertionError(f"nothing answers {sent.method} {host}{path}")
+        answer = self.script(sent)
+        assert isinstance(answer, Answer)
+        return answer
 
     async def open(self, secrets: Mapping[str, str], network: Network = Network.PAPER) -> BridgedSession:
         session = await self.adapter.open(
@@ -96,13 +101,14 @@ async def bridged_rig(
     replies: Mapping[str, Any],
     data_dir: Path,
     *,
+    script: Script | None = None,
     network: Network = Network.PAPER,
 ) -> AsyncIterator[BridgedRig]:
     """A session is open, the list of markets is loaded, and what that took is not in ``server.sent``.
 
     With a ``network`` other than PAPER the server stands for the venue's own host on that network.
     """
-    rig = BridgedRig(row, replies)
+    rig = BridgedRig(row, replies, script)
     async with recording(rig.answer) as rig.server:
         transport = Transport()
         around = surroundings(data_dir, transport)

@@ -19,7 +19,7 @@ class Wire:
     """``routes`` are by method and a pattern of the path, whose groups become arguments of the reply.
 
     ``secrets`` are those of a credential that it takes. ``places`` are the requests that place an order, ``refuses``
-    how it tells each reason.
+    how it tells each reason. What is in ``instead``, by such a pattern, is answered whatever was asked.
     """
 
     def __init__(
@@ -30,9 +30,13 @@ class Wire:
         self.refuses = refuses
         self.book = Book()
         self.routes: dict[str, Reply] = {}
+        self.instead: dict[str, Answer] = {}
 
     def answer(self, sent: Sent) -> Answer:
         asked = f"{sent.method} {path_of(sent)}"
+        for pattern, answer in self.instead.items():
+            if re.fullmatch(pattern, asked):
+                return answer
         for pattern, reply in self.routes.items():
             if matched := re.fullmatch(pattern, asked):
                 try:
