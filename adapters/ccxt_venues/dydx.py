@@ -60,7 +60,7 @@ CAPABILITIES: Final = Capabilities(
         Capability.LEVERAGE: "Positions are cross-margined by the market's own rules: choose their size instead.",
     },
     emulated={
-        Capability.CANCEL_ALL: "by canceling what is listed, one by one",
+        Capability.CANCEL_ALL: "what is listed is canceled one by one",
         Capability.MARK_PRICE: "the oracle price, by which the venue margins and triggers",
     },
     # A transaction is void half a minute after the moment that is its number; one that cannot rest, some blocks on.
