@@ -82,6 +82,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``emulated`` says how, per capability that is there, where the venue has no request of its own for it.
     ``request_expiry``: the venue refuses a request after its valid-until, so absence can be proved.
+    ``triggers_expire``: that holds for trigger orders too.
     ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
     ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
     ``judges_later``: an order is acknowledged before it is judged; that it was refused is told by a lookup.
@@ -95,6 +96,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     native_batch_size: int = 1
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     request_expiry: bool
+    triggers_expire: bool = True
     lookup_includes_finished: bool
     visibility_lag_ms: int = 30_000
     judges_later: bool = False

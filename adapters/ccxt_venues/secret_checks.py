@@ -12,7 +12,10 @@ from adapters.ccxt_venues.bech32 import is_bech32
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+_ORDERLY_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_BASE64_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_SEEDS: Final = re.compile(r"(0x)?([0-9a-fA-F]{2}){32,128}")
 _API_KEY: Final = re.compile(r"[!-~]{8,256}")
 _LIGHTER_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{80}")
 _DECIMAL_ID: Final = re.compile(r"[0-9]{1,20}")
@@ -42,6 +45,38 @@ def starknet_key(value: str) -> str | None:
     if not _FELT.fullmatch(value):
         return "expected a Starknet private key: 0x and hex digits"
     return None if 0 < int(value, 16) < STARK_ORDER else "not a valid Starknet private key"
+
+
+def orderly_account(value: str) -> str | None:
+    return None if _ORDERLY_ACCOUNT.fullmatch(value) else "expected 0x and 64 hex digits"
+
+
+def ed25519_secret(value: str) -> str | None:
+    """32 bytes in base58, which is also how Solana spells an address."""
+    try:
+        Pubkey.from_string(value.removeprefix("ed25519:"))
+    except ValueError:
+        return "expected an ed25519 secret key: ed25519: and 43 or 44 letters and digits"
+    return None
+
+
+def hibachi_api_key(value: str) -> str | None:
+    return None if _BASE64_KEY.fullmatch(value) else "expected an API key: 44 characters that end in ="
+
+
+def hibachi_key(value: str) -> str | None:
+    """Of a wallet's account an ECDSA key, of one made by e-mail an HMAC secret."""
+    if _BASE64_KEY.fullmatch(value):
+        return None
+    return "expected 0x and 64 hex digits, or 44 characters that end in =" if ethereum_key(value) else None
+
+
+def nado_subaccount(value: str) -> str | None:
+    return None if value.isascii() and 0 < len(value) <= 12 else "expected a name of at most 12 ASCII characters"
+
+
+def zk_seeds(value: str) -> str | None:
+    return None if _SEEDS.fullmatch(value) else "expected an Omni key: 64 to 256 hex digits"
 
 
 def api_key(value: str) -> str | None:

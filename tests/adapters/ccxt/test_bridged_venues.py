@@ -51,8 +51,10 @@ HOSTILE = {
 }
 
 
+SIGNING_KEYS = {"private_key", "secret_key", "seeds"}
+
 # Where an empty list is how the venue says that there are no orders.
-BARE_LISTS = {"dydx"}
+BARE_LISTS = {"dydx", "hibachi"}
 
 
 class Bench:
@@ -180,15 +182,13 @@ async def test_a_market_order_without_a_price_to_start_from_was_not_sent(bench: 
 
 
 async def test_a_malformed_secret_is_told_without_repeating_it(bench: Bench) -> None:
-    for name in ("private_key", "api_key"):
-        if name not in bench.wire.secrets:
-            continue
-        field = next(field for field in bench.rig.row.credential_fields if field.name == name)
+    secret = {field.name: field for field in bench.rig.row.credential_fields if field.secret}
+    for name, field in secret.items():
         assert field.check(bench.wire.secrets[name]) is None
         assert field.check("") is not None
         assert "canary" not in (field.check("a canary, with spaces") or "")
     with pytest.raises(ExchangeError) as refused:
-        await bench.rig.open({**bench.wire.secrets, "private_key": "canary"})
+        await bench.rig.open({**bench.wire.secrets, **dict.fromkeys(SIGNING_KEYS & secret.keys(), "canary")})
     assert "canary" not in str(refused.value)
 
 
@@ -205,7 +205,7 @@ def test_every_field_of_a_credential_is_checked_before_it_is_stored(exchange: st
     for name, value in WIRES[exchange]().secrets.items():
         assert fields[name].check(value) is None
         assert fields[name].check("\u202e not one") is not None
-    assert {name for name, field in fields.items() if field.secret} >= {"private_key"}
+    assert SIGNING_KEYS & {name for name, field in fields.items() if field.secret}
 
 
 @pytest.mark.parametrize("exchange", sorted(WIRES))
