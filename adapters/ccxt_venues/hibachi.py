@@ -346,7 +346,9 @@ def _refusal(status: int, document: Document) -> tuple[str, str] | None:
 def _is_shaped(path: str, document: Document) -> bool:
     if path.endswith("/trade/orders"):
         return isinstance(document, list)
-    return isinstance(document, dict) and "errorCode" not in document
+    if not isinstance(document, dict) or "errorCode" in document:
+        return False
+    return {"bid", "ask"} <= document.keys() if path.endswith("/orderbook") else True
 
 
 def _tame(base: Any) -> Any:

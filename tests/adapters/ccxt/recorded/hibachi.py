@@ -32,9 +32,9 @@ MARKET: Final[dict[str, Any]] = {
     "settlementDecimals": 6,
     "settlementSymbol": "USDT",
     "status": "LIVE",
-    "stepSize": "0.0000000001",
+    "stepSize": "0.0000001",
     "symbol": "BTC/USDT-P",
-    "tickSize": "0.00001",
+    "tickSize": "0.1",
     "underlyingDecimals": 10,
     "underlyingSymbol": "BTC",
 }
