@@ -57,8 +57,6 @@ CAPABILITIES: Final = Capabilities(
     emulated={
         Capability.ORDERBOOK: "the best bid and ask: more of the book is only streamed",
         Capability.FEES: "the market's published rates, without the account's discounts",
-        Capability.BATCH: "one order after the other",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
     # The time after which an order is refused would also refuse what a trigger order becomes.

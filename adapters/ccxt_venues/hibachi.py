@@ -55,10 +55,8 @@ CAPABILITIES: Final = Capabilities(
         Capability.MARKETS_WITH_FUNDING: "Ask getFundingRate for each market.",
     },
     emulated={
-        Capability.BATCH: "one order after the other",
         Capability.CANCEL_ALL: "by listing what is open, as the venue's own SDK does",
         Capability.CANDLES: "volume is the venue's volume in quote units divided by the close",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
     # For how long a finished order can be looked up is not documented.

@@ -45,10 +45,6 @@ CAPABILITIES: Final = Capabilities(
     unsupported={
         Capability.PROTECTION: "Place two reduce-only stop orders, and cancel the other when one has filled.",
     },
-    emulated={
-        Capability.BATCH: "one order after the other: the venue's own batch ignores reduceOnly",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
-    },
     request_expiry=True,
     # Until when an order is good is told beside what is signed. What is signed is void 300 seconds after its timestamp,
     # so that what is not there a minute later was certainly never accepted.
