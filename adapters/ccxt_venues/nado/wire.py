@@ -201,7 +201,7 @@ def fill(row: Document, instrument: Instrument, at_s: int) -> Fill:
     return Fill(
         # Both sides of a match have its number.
         fill_id=f"{row['submission_idx']}-{row['digest'][2:10]}",
-        order_id=row["digest"],
+        order_id=raw.number(row["digest"]),
         symbol=instrument.symbol,
         side=Side.BUY if base > 0 else Side.SELL,
         size=positive(abs(base)),
@@ -235,7 +235,7 @@ def _order(
 ) -> Order:
     size = positive(abs(amount))
     return Order(
-        order_id=row["digest"],
+        order_id=raw.number(row["digest"]),
         client_id=None,
         symbol=instrument.symbol,
         side=Side.BUY if amount > 0 else Side.SELL,
