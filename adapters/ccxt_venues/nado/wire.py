@@ -14,7 +14,7 @@ from adapters.ccxt_venues.bridge import raw
 from adapters.ccxt_venues.bridge.quirks import Document, fires_on_the_way_up
 from adapters.ccxt_venues.numbers import exact, positive, rounded
 from normalization.accounts import Balance, Fill, Position
-from normalization.decimals import ZERO, product
+from normalization.decimals import ZERO, is_multiple, product
 from normalization.instruments import Instrument
 from normalization.orders import (
     Limit,
@@ -34,6 +34,7 @@ PAGE: Final = 500
 """The most rows that the venue gives of a list."""
 
 _UNIT: Final = Decimal("1e-18")
+_WHOLE: Final = Decimal(10**18)
 _LONGEST: Final = 60
 
 _VERSION: Final = 1
@@ -110,10 +111,10 @@ def trigger(intent: OrderIntent) -> dict[str, Any]:
 
 def to_x18(value: Decimal) -> str:
     """:raises ValueError: it has more places than the venue has."""
-    scaled = value.scaleb(18)
-    if scaled != scaled.to_integral_value():
+    scaled = product(value, _WHOLE)
+    if not is_multiple(scaled, Decimal(1)):
         raise ValueError("more than eighteen places")
-    return f"{scaled:.0f}"
+    return f"{scaled:f}".partition(".")[0]
 
 
 def from_x18(value: Any) -> Decimal:
