@@ -20,6 +20,8 @@ from normalization.decimals import product
 
 INSTALL: Final = 'pip install "venuegate[apex]"'
 
+PACKAGE: Final = "apexpro"
+
 _MAX_UINT32: Final = (1 << 32) - 1
 _MAX_UINT64: Final = (1 << 64) - 1
 
@@ -94,7 +96,7 @@ def load() -> Any:
 
 
 def _path() -> Path | None:
-    spec = importlib.util.find_spec("apexpro")
+    spec = importlib.util.find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec is not None else None
     found = [Path(place) / "zklink_sdk.py" for place in places or ()]
     return next((path for path in found if path.exists()), None)
