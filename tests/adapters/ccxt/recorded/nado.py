@@ -314,15 +314,15 @@ class NadoWire(Wire):
         }
 
     def _match(self, done: Execution) -> dict[str, Any]:
-        (digest,) = (p.digest for p in self.placed.values() if p.kept is done.order)
+        (placed,) = (p for p in self.placed.values() if p.kept is done.order)
         base = done.size * done.order.side.sign
         return {
-            "digest": digest,
+            "digest": placed.digest,
             "base_filled": x18(base),
             "quote_filled": x18(-base * done.price - done.fee),
             "fee": x18(done.fee),
             "submission_idx": str(done.number),
-            "order": {"priceX18": "1", "amount": "1"},
+            "order": placed.order,
         }
 
 
