@@ -235,7 +235,7 @@ class ApexSession(RawSession):
         # Of an order that was just taken it says PENDING, whatever it is.
         status = OrderStatus.PENDING if waits and row["status"] == "PENDING" else _STATUSES[row["status"]]
         return Order(
-            order_id=str(row["id"]),
+            order_id=raw.number(row["id"]),
             client_id=row.get("clientOrderId") or row.get("clientId"),
             symbol=self._instrument(row["symbol"]).symbol,
             side=Side(row["side"]),
@@ -259,7 +259,7 @@ def balance(reply: Document) -> Balance:
 
 def _account_of(reply: Document) -> Account:
     return Account(
-        account_id=str(reply["data"]["id"]),
+        account_id=raw.number(reply["data"]["id"]),
         maker_fee_rate=exact(reply["data"]["contractAccount"]["makerFeeRate"]),
         taker_fee_rate=exact(reply["data"]["contractAccount"]["takerFeeRate"]),
     )
@@ -277,8 +277,8 @@ def _summary(instrument: Instrument, row: Document) -> MarketSummary:
 
 def _fill_of(row: Document, instrument: Instrument) -> Fill:
     return Fill(
-        fill_id=str(row["id"]),
-        order_id=str(row["orderId"]),
+        fill_id=raw.number(row["id"]),
+        order_id=raw.number(row["orderId"]),
         symbol=instrument.symbol,
         side=Side(row["side"]),
         size=positive(row["size"]),

@@ -16,8 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from adapters.ccxt_venues.checks import refused
+from normalization.decimals import product
 
 INSTALL: Final = 'pip install "venuegate[apex]"'
+
+PACKAGE: Final = "apexpro"
 
 _MAX_UINT32: Final = (1 << 32) - 1
 _MAX_UINT64: Final = (1 << 64) - 1
@@ -46,13 +49,16 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             int((number % _MAX_UINT64) / _MAX_UINT32),
             number % _MAX_UINT32,
             self.pair_id,
-            f"{self.size.scaleb(self.decimals):.0f}",
-            f"{self.price.scaleb(self.decimals):.0f}",
+            self._whole(self.size),
+            self._whole(self.price),
             self.buys,
             _whole_bps(self.taker_fee_rate),
             _whole_bps(self.maker_fee_rate),
             False,
         )
+
+    def _whole(self, amount: Decimal) -> str:
+        return f"{product(amount, Decimal(10**self.decimals)):.0f}"
 
 
 def sign(contract: Contract, seeds: str) -> str:
@@ -90,7 +96,7 @@ def load() -> Any:
 
 
 def _path() -> Path | None:
-    spec = importlib.util.find_spec("apexpro")
+    spec = importlib.util.find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec is not None else None
     found = [Path(place) / "zklink_sdk.py" for place in places or ()]
     return next((path for path in found if path.exists()), None)
