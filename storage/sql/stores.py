@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from storage.ports import Directory, Journal, UsageStore
+from storage.ports import Directory, Journal, UsageStore, WorkerBeats
 from storage.sql.database import BUSY_TIMEOUT_S, Database, SqliteDatabase
 from storage.sql.directory import SqlDirectory
 from storage.sql.engines import prepare_file, sqlite_engine
@@ -17,6 +17,7 @@ from storage.sql.failures import translated
 from storage.sql.journal import SqlJournal
 from storage.sql.upgrades import check_current, upgrade_within
 from storage.sql.usage import SqlUsageStore
+from storage.sql.worker_beats import SqlWorkerBeats
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Stores:
     directory: Directory
     usage: UsageStore
     journal: Journal
+    workers: WorkerBeats
     database: Database
 
     async def close(self) -> None:
@@ -47,6 +49,7 @@ def stores_over(database: Database) -> Stores:
         directory=SqlDirectory(database),
         usage=SqlUsageStore(database),
         journal=SqlJournal(database),
+        workers=SqlWorkerBeats(database),
         database=database,
     )
 

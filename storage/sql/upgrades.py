@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, tex
 from storage.ports import StorageUnavailable
 from storage.sql.engines import sqlite_engine
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The last step in ``migrations/versions``. A constant, so that starting does not have to load Alembic."""
 
 
