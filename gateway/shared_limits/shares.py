@@ -1,7 +1,7 @@
 """What one worker admits by itself while requests cannot be counted for all workers together.
 
-Its share of a window is what was left of it when the account was last seen, divided by the number of workers; of a
-window in which it was not seen, the limit divided by their number, at least 1. Pure: it reads no clock.
+Its share of a window is what was left of it when the account was last seen, divided by the number of workers; of one
+in which it was not seen, the limit divided by their number, at least 1. Pure: it reads no clock.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class LocalShares:
         else:
             minute_share = max(1, limits.per_minute // divisor)
         used = self._used_of_day(account_id, _day(minute))
-        day_share = max(1, limits.per_day // divisor) if used is None else max(0, limits.per_day - used) // divisor
+        left_of_day = limits.per_day - (used or 0)
+        day_share = max(1, left_of_day // divisor) if left_of_day > 0 else 0
         minute_left = minute_share - (admitted.in_minute if admitted else 0)
         day_left = day_share - (admitted.in_day if admitted else 0)
         if minute_left <= 0 or day_left <= 0:

@@ -32,6 +32,8 @@ class RedisProcess:
         self.port = free_port(bus=bus)
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        # Connects when it is first used, and again whenever it has to.
+        self._client = redis.Redis(port=self.port, socket_timeout=10)
 
     @property
     def url(self) -> str:
@@ -50,6 +52,7 @@ class RedisProcess:
         wait_until(self._answers, _START_WITHIN_S, "Redis does not start")
 
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        self._client.close()
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -65,8 +68,7 @@ class RedisProcess:
 
     def ask(self, *command: Any) -> Any:
         """One command, as an operator would."""
-        with contextlib.closing(redis.Redis(port=self.port, socket_timeout=10)) as client:
-            return client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def info(self, section: str) -> Mapping[str, str]:
         return parse_info(self.ask("INFO", section))
