@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -35,10 +35,17 @@ from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
+from gateway.shared_limits.limiter import SharedLimiter
+from gateway.shared_limits.live_workers import LiveWorkers
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
+from storage.ports import SharedCounters, StorageUnavailable
+from storage.redis_store.address import RedisAddress
 from storage.sql import Stores, open_sqlite
+
+if TYPE_CHECKING:
+    from storage.redis_store.stores import RedisStores
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -58,6 +65,7 @@ class Gateway:
         vault: Vault,
         adapters: Mapping[str, Adapter],
         clock: Clock,
+        redis: RedisStores | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -68,10 +76,13 @@ class Gateway:
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        watch = RevisionWatch(stores.directory, clock)
+        self.watch = RevisionWatch(stores.directory, clock)
         self.sessions = VenueSessions(vault, adapters, clock)
-        self.authenticator = Authenticator(stores.directory, keyring, clock, watch)
-        self.limiter = InProcessLimiter(stores.usage, clock)
+        self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
+        self.workers = LiveWorkers(stores.workers, owner, clock)
+        self.redis = redis
+        self.shared_limits = None if redis is None else self._shared_limits(redis.counters)
+        self.limiter = self.shared_limits or InProcessLimiter(stores.usage, clock)
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -102,7 +113,7 @@ class Gateway:
         )
         dispatcher = Dispatcher(
             directory=stores.directory,
-            credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
+            credentials=CredentialDirectory(stores.directory, clock, self.watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
             orders=self.desk,
@@ -128,12 +139,31 @@ class Gateway:
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
 
+    def _shared_limits(self, counters: SharedCounters) -> SharedLimiter:
+        limiter = SharedLimiter(
+            counters,
+            self.stores.usage,
+            self.clock,
+            workers=lambda: self.workers.count,
+            note=self.metrics.limit_check,
+        )
+        self.metrics.limits_away.set_function(lambda: limiter.is_away)
+        self.metrics.redis_lost.set_function(lambda: limiter.times_lost)
+        self.metrics.live_workers.set_function(lambda: self.workers.count)
+        return limiter
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Sites]:
         """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
         await self.reconciler.start()
+        if self.shared_limits is not None:
+            await self.workers.beat()
+            await self.shared_limits.start()
         sites = await make_site(self)
-        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
+        duties = [self.reconciler.run(), self._keep_house()]
+        if self.redis is not None:
+            duties += [self.workers.run(), self.redis.news.listen(self.watch.hurry)]
+        tasks = [asyncio.create_task(duty) for duty in duties]
         try:
             yield sites
         finally:
@@ -148,6 +178,8 @@ class Gateway:
             await self.authenticator.flush()
             await self.limiter.close()
             await self.sessions.close()
+            if self.redis is not None:
+                await self.workers.leave()
 
     async def flush(self) -> None:
         """Store what is counted in memory."""
@@ -161,6 +193,11 @@ class Gateway:
             found["gateway"] = "stopping"
         await _probe(found, "database", self.stores.directory.revision)
         return found
+
+    def degraded(self) -> dict[str, str]:
+        """What this gateway serves without, by part. Anybody may ask: the log says more."""
+        is_away = self.shared_limits is not None and self.shared_limits.is_away
+        return {"redis": "lost: every worker counts its share of each limit by itself"} if is_away else {}
 
     async def _keep_house(self) -> None:
         while True:
@@ -180,6 +217,23 @@ async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[o
         found[part] = type(problem).__name__
 
 
+async def _open_redis(address: RedisAddress) -> RedisStores:
+    """:raises WrongRedis: it is not one that the gateway can use. One that cannot be reached may come later."""
+    # Only those who use it pay for its library.
+    from storage.redis_store.failures import WrongRedis
+    from storage.redis_store.stores import open_redis
+
+    redis = open_redis(address)
+    try:
+        await redis.check()
+    except WrongRedis:
+        await redis.close()
+        raise
+    except StorageUnavailable as problem:
+        _log.warning("starting without Redis", problem=problem.problem, advice=problem.advice)
+    return redis
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
     """A gateway with its stores and venues open, not listening yet.
@@ -190,7 +244,13 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(claimed(settings.data_dir))
-        stores = await open_sqlite(settings.data_dir / "venuegate.db")
+        redis = None
+        if settings.redis is not None:
+            redis = await _open_redis(settings.redis)
+            stack.push_async_callback(redis.close)
+        stores = await open_sqlite(
+            settings.data_dir / "venuegate.db", on_change=redis.news.announce if redis else lambda: None
+        )
         stack.push_async_callback(stores.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
@@ -209,6 +269,8 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
-        gateway = Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
+        gateway = Gateway(
+            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, redis=redis
+        )
         gateway.local_venues = local
         yield gateway

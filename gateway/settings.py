@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
+from storage.redis_store import address
+from storage.redis_store.address import RedisAddress
 
 PREFIX: Final = "VENUEGATE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -39,7 +41,6 @@ _KNOWN: Final = (
     "database_url",
 )
 _NOT_BUILT: Final = {
-    "redis_url": "this build counts limits inside its process and cannot use Redis",
     "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
 }
 _MAX_DIGITS: Final = 9
@@ -63,7 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once; more are refused. ``redis`` is where limits are counted, or None
+    where this process counts them itself. ``warnings`` are for the log.
     """
 
     host: str
@@ -79,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    redis: RedisAddress | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -94,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_host = reader.text("metrics_host", "127.0.0.1")
         metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
         demo = reader.flag("demo")
+        redis = reader.redis("redis_url")
         loaded = cls(
             host=host,
             port=port,
@@ -108,9 +112,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            redis=redis,
             warnings=_unknown(environ),
         )
-        _refuse_what_is_not_built(reader, workers)
+        _refuse_what_is_not_built(reader)
+        if workers > 1 and reader.given("redis_url") is None:
+            reader.complain(
+                "workers",
+                f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
+                " admit the whole limit; with Redis (VENUEGATE_REDIS_URL) there may be more",
+            )
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:
@@ -159,6 +170,9 @@ class _Reader:
     def url(self, name: str) -> str | None:
         return self._parsed(name, None, "an address such as https://gateway.example.com", _base_url)
 
+    def redis(self, name: str) -> RedisAddress | None:
+        return self._parsed(name, None, address.EXPECTED, address.parse_address)
+
     def complain(self, name: str, problem: str) -> None:
         """Note what is wrong with a setting, under the name by which it was given."""
         flagged = self._overrides.get(name) is not None
@@ -184,16 +198,10 @@ def _master_key(reader: _Reader) -> MasterKeySource | None:
     return None if text is None else MasterKeyText(text, _variable("master_key"))
 
 
-def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
+def _refuse_what_is_not_built(reader: _Reader) -> None:
     for name, instead in _NOT_BUILT.items():
         if reader.given(name) is not None:
             reader.complain(name, f"{instead}; expected it to be left out")
-    if workers > 1:
-        reader.complain(
-            "workers",
-            f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
-            " admit the whole limit",
-        )
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from gateway.cli.console import Json, print_json
 if TYPE_CHECKING:
     from gateway.doctor import Finding
     from storage.ports import Directory
+    from storage.redis_store.address import RedisAddress
+    from storage.redis_store.checks import RedisState
 
 # Nobody who is well holds the database longer than some milliseconds.
 LOCKED_AFTER_S: Final = 0.5
@@ -44,6 +46,7 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> None:
         clock=SystemClock(),
         check_database=check_database,
         open_directory=open_directory,
+        check_redis=check_redis,
     )
     findings = asyncio.run(examine(environment))
     if as_json:
@@ -83,6 +86,18 @@ async def open_directory(path: Path) -> AsyncIterator[Directory]:
         yield stores.directory
     finally:
         await stores.close()
+
+
+async def check_redis(address: RedisAddress) -> RedisState:
+    """:raises StorageUnavailable: it cannot be used."""
+    from storage.redis_store.checks import check
+    from storage.redis_store.servers import server_at
+
+    server = server_at(address)
+    try:
+        return await check(server)
+    finally:
+        await server.close()
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,10 +114,23 @@ async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Office]:
             " venuegate accounts create NAME --tier builder",
         )
     async with contextlib.AsyncExitStack() as stack:
+        on_change = _announcer(settings, stack)
         # Tables of another version are a running gateway's, perhaps: only `db upgrade` changes them.
-        stores = await open_sqlite(path, upgrade=is_new)
+        stores = await open_sqlite(path, upgrade=is_new, on_change=on_change)
         stack.push_async_callback(stores.close)
         yield Office(settings, stores, stack)
+
+
+def _announcer(settings: Settings, stack: contextlib.AsyncExitStack) -> Callable[[], None]:
+    """What tells running gateways of a change at once; without Redis they find it within two seconds."""
+    if settings.redis is None:
+        return lambda: None
+    from storage.redis_store.news import RedisNews
+    from storage.redis_store.servers import server_at
+
+    news = RedisNews(server_at(settings.redis))
+    stack.push_async_callback(news.close)
+    return news.announce
 
 
 def make_data_dir(path: Path) -> None:

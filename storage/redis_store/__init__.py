@@ -1,20 +1,12 @@
-"""What many workers share, in Redis or Redis Cluster: counted limits, news of changes, nonces, MCP sessions.
+"""What many workers share, in Redis or Redis Cluster. Nothing that matters has its only home here.
 
-    address       where Redis is
-    line          one connection: timeouts, and a connection lost rather than a call cancelled
+    address       where Redis is; this module alone does without the library
+    line          one connection: a call is never cancelled, one that takes too long loses its connection
     servers       one Redis or a cluster; scripts over keys
     failures      what goes wrong, in words
     checks        is it the Redis that the gateway needs
     counters      limits
+    news          word of changes, from whoever makes one to all who remember what was before
 
-Nothing that matters has its only home here. Every key begins with ``vg:`` and expires.
+Every key and channel begins with ``vg:``, and every key expires.
 """
-
-from __future__ import annotations
-
-from storage.redis_store.address import RedisAddress, parse_address
-from storage.redis_store.checks import check
-from storage.redis_store.counters import RedisCounters
-from storage.redis_store.servers import Server, server_at
-
-__all__ = ["RedisAddress", "RedisCounters", "Server", "check", "parse_address", "server_at"]

@@ -16,11 +16,15 @@ _KEY: Final = "vg:check"
 
 
 class RedisState(msgspec.Struct, frozen=True, kw_only=True):
-    """``servers`` is how many take writes, ``eviction`` the policy by which a full one forgets what it has, if any."""
+    """``servers`` is how many take writes, ``eviction`` the policy by which a full one forgets what it has, if any.
+
+    ``now_ms`` is its clock.
+    """
 
     version: str
     servers: int
     eviction: str | None
+    now_ms: int
 
 
 async def check(server: Server, *, within_s: float = CHECK_WITHIN_S) -> RedisState:
@@ -39,11 +43,13 @@ async def check(server: Server, *, within_s: float = CHECK_WITHIN_S) -> RedisSta
         if info.get("role") == "slave":
             raise read_only(server.address)
     await server.ask("SET", _KEY, 1, "EX", 10, within_s=within_s)
+    seconds, microseconds = await server.ask("TIME", within_s=within_s)
     policies = {info.get("maxmemory_policy", "noeviction") for info in told}
     return RedisState(
         version=min((info["redis_version"] for info in told), key=_numbers),
         servers=len(told),
         eviction=next(iter(policies - {"noeviction"}), None),
+        now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
     )
 
 

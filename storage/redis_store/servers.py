@@ -177,8 +177,8 @@ def server_at(address: RedisAddress) -> Server:
     return ClusterServer(address) if address.is_cluster else SingleServer(address)
 
 
-def connection_to(address: RedisAddress) -> AbstractConnection:
-    """A connection of its own, not opened yet. It waits for ever, and opens itself never again: others see to that."""
+def connection_to(address: RedisAddress, *, number: int = 0) -> AbstractConnection:
+    """A connection to host ``number``, not opened yet. It has no deadlines and never reopens: others see to that."""
     common: dict[str, Any] = {
         "db": address.database,
         "username": address.username,
@@ -190,7 +190,7 @@ def connection_to(address: RedisAddress) -> AbstractConnection:
     }
     if address.path is not None:
         return UnixDomainSocketConnection(path=address.path, **common)
-    host, port = address.hosts[0]
+    host, port = address.hosts[number]
     if address.tls:
         return SSLConnection(host=host, port=port, ssl_ca_certs=address.ca_file, **common)
     return Connection(host=host, port=port, **common)

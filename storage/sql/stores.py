@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,20 +34,27 @@ class Stores:
         await self.database.close()
 
 
-async def open_sqlite(path: Path, *, upgrade: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Stores:
+async def open_sqlite(
+    path: Path,
+    *,
+    upgrade: bool = True,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    on_change: Callable[[], None] = lambda: None,
+) -> Stores:
     """The stores in the SQLite file ``path``, which is made where it is missing, private to its owner.
 
-    With ``upgrade``, tables of an older version are brought up to date; without, they are refused.
+    With ``upgrade``, tables of an older version are brought up to date; without, they are refused. ``on_change`` is
+    called after each change of the directory.
 
     :raises StorageUnavailable: the file cannot be used, or is another version's.
     """
     await asyncio.to_thread(_prepare, path, upgrade, busy_timeout_s)
-    return stores_over(SqliteDatabase(path, busy_timeout_s=busy_timeout_s))
+    return stores_over(SqliteDatabase(path, busy_timeout_s=busy_timeout_s), on_change)
 
 
-def stores_over(database: Database) -> Stores:
+def stores_over(database: Database, on_change: Callable[[], None] = lambda: None) -> Stores:
     return Stores(
-        directory=SqlDirectory(database),
+        directory=SqlDirectory(database, on_change),
         usage=SqlUsageStore(database),
         journal=SqlJournal(database),
         workers=SqlWorkerBeats(database),

@@ -111,7 +111,22 @@ def test_more_than_one_worker_is_refused_with_the_reason() -> None:
     assert "4 workers without Redis would each admit the whole limit" in problem
 
 
-@pytest.mark.parametrize("name", ["redis_url", "database_url"])
+def test_with_redis_there_may_be_more_workers() -> None:
+    loaded = Settings.load({"VENUEGATE_WORKERS": "4", "VENUEGATE_REDIS_URL": "redis://:CANARY@cache:7000/1"})
+    assert (loaded.workers, str(loaded.redis)) == (4, "redis://cache:7000/1")
+    assert CANARY not in repr(loaded)
+    cluster = Settings.load({}, redis_url="redis+cluster://a,b:7001").redis
+    assert cluster is not None
+    assert cluster.hosts == (("a", 6379), ("b", 7001))
+
+
+def test_a_malformed_address_of_redis_is_refused_without_repeating_it() -> None:
+    (problem,) = problems({"VENUEGATE_REDIS_URL": "http://user:CANARY@cache"})
+    assert problem.startswith("VENUEGATE_REDIS_URL: expected redis://")
+    assert CANARY not in problem
+
+
+@pytest.mark.parametrize("name", ["database_url"])
 def test_a_store_that_this_build_cannot_use_is_refused_and_not_ignored(name: str) -> None:
     (problem,) = problems({f"VENUEGATE_{name.upper()}": f"scheme://user:{CANARY}@host/0"})
     assert problem.startswith(f"VENUEGATE_{name.upper()}: this build ")

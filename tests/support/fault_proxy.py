@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 _CHUNK: Final = 65_536
@@ -18,7 +18,7 @@ class FaultProxy:
     """Between a client and ``target``. What it does to a connection can be changed at any time.
 
     ``latency_s`` delays what the target says. While ``is_silent``, bytes of both sides are swallowed and nothing is
-    closed: a half-open connection. ``connections`` counts those that were ever accepted.
+    closed: a half-open connection. ``connections`` counts those that were ever accepted, ``chunks`` what clients sent.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -30,6 +30,8 @@ class FaultProxy:
         self.latency_s = 0.0
         self.is_silent = False
         self.connections = 0
+        self.chunks = 0
+        self._changed = asyncio.Event()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -40,6 +42,13 @@ class FaultProxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
             self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def until(self, done: Callable[[FaultProxy], bool], *, within_s: float = 10.0) -> None:
+        """Wait for what ``connections`` or ``chunks`` come to."""
+        async with asyncio.timeout(within_s):
+            while not done(self):
+                self._changed.clear()
+                await self._changed.wait()
 
     def cut(self) -> None:
         """Reset every connection. New ones are accepted."""
@@ -64,6 +73,7 @@ class FaultProxy:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._changed.set()
         self._open.add(writer)
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
@@ -93,7 +103,10 @@ class FaultProxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, late: bool) -> None:
         with contextlib.suppress(OSError):
             while chunk := await source.read(_CHUNK):
-                if late and self.latency_s:
+                if not late:
+                    self.chunks += 1
+                    self._changed.set()
+                elif self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 if not self.is_silent:
                     sink.write(chunk)

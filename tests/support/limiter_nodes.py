@@ -22,7 +22,8 @@ from storage.ports import (
     Tier,
     UsageStore,
 )
-from storage.redis_store import RedisCounters, server_at
+from storage.redis_store.counters import RedisCounters
+from storage.redis_store.servers import server_at
 from tests.support.redis_clock import TEST_TIME, RedisClock
 from tests.support.redis_server import RedisProcess
 

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
@@ -22,9 +22,13 @@ from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
+from storage.redis_store.address import RedisAddress
 from storage.sql import open_sqlite
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
+
+if TYPE_CHECKING:
+    from storage.redis_store.stores import RedisStores
 
 
 class FrozenWallClock(SystemClock):
@@ -130,12 +134,17 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path, adapters: Mapping[str, Adapter] | None = None, clock: Clock | None = None
+    directory: Path,
+    adapters: Mapping[str, Adapter] | None = None,
+    clock: Clock | None = None,
+    redis_url: str | None = None,
 ) -> AsyncIterator[Served]:
+    """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
-    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True)
+    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True, redis_url=redis_url)
     ring = MasterKeyRing([b"m" * 32])
-    stores = await open_sqlite(directory / "venuegate.db")
+    redis = None if settings.redis is None else _open_redis(settings.redis)
+    stores = await open_sqlite(directory / "venuegate.db", on_change=redis.news.announce if redis else lambda: None)
     try:
         keyring = await Keyring.open(stores.directory, ring)
         gateway = Gateway(
@@ -145,6 +154,7 @@ async def served(
             vault=Vault(ring, keyring.fingerprint_key),
             adapters=adapters if adapters is not None else {"scripted": ScriptedVenue()},
             clock=clock,
+            redis=redis,
         )
         async with (
             gateway.running() as sites,
@@ -152,4 +162,13 @@ async def served(
         ):
             yield Served(gateway, keyring, sites.port, client)
     finally:
+        if redis is not None:
+            await redis.close()
         await stores.close()
+
+
+def _open_redis(address: RedisAddress) -> RedisStores:
+    # The library takes a while to load, and most tests do without.
+    from storage.redis_store.stores import open_redis
+
+    return open_redis(address)

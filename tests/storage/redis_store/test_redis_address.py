@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.redis_store import RedisAddress, parse_address
+from storage.redis_store.address import RedisAddress, parse_address
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import pytest
 
 from storage.ports import Charge, Correction, StorageUnavailable
-from storage.redis_store import RedisCounters, check, server_at
+from storage.redis_store.checks import check
+from storage.redis_store.counters import RedisCounters
 from storage.redis_store.failures import WrongRedis
-from storage.redis_store.servers import ClusterServer
+from storage.redis_store.servers import ClusterServer, server_at
 from tests.support.redis_server import RedisProcess, address_of, running_cluster
 
 ACCOUNTS = [f"account-{number}" for number in range(30)]

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.ports import Charge, Correction, Counted
-from storage.redis_store import RedisCounters, server_at
+from storage.redis_store.counters import RedisCounters
+from storage.redis_store.servers import server_at
 from tests.support.redis_clock import TEST_TIME, RedisClock
 from tests.support.redis_server import RedisProcess
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from storage.ports import Charge, Correction, StorageUnavailable
-from storage.redis_store import RedisAddress, RedisCounters, check, server_at
+from storage.redis_store.address import RedisAddress
+from storage.redis_store.checks import check
+from storage.redis_store.counters import RedisCounters
 from storage.redis_store.failures import WrongRedis
+from storage.redis_store.servers import server_at
 from tests.support.redis_server import RedisProcess, address_of, free_port, running_redis, wait_until
 
 

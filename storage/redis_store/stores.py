@@ -1,0 +1,35 @@
+"""All that is kept in one Redis, opened together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.redis_store.address import RedisAddress
+from storage.redis_store.checks import RedisState, check
+from storage.redis_store.counters import RedisCounters
+from storage.redis_store.news import RedisNews
+from storage.redis_store.servers import Server, server_at
+
+
+@dataclass(frozen=True)
+class RedisStores:
+    """Limits have a connection of their own: nothing that is slow keeps them waiting."""
+
+    counters: RedisCounters
+    news: RedisNews
+    server: Server
+
+    async def check(self) -> RedisState:
+        """:raises StorageUnavailable: see ``checks.check``."""
+        return await check(self.server)
+
+    async def close(self) -> None:
+        await self.counters.close()
+        await self.news.close()
+        await self.server.close()
+
+
+def open_redis(address: RedisAddress) -> RedisStores:
+    """Nothing is connected yet: Redis may come later, and go."""
+    server = server_at(address)
+    return RedisStores(counters=RedisCounters(server_at(address)), news=RedisNews(server), server=server)
