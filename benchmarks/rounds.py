@@ -51,6 +51,8 @@ LOADS: Final[Sequence[Loading]] = (
     Loading(name="order", server="order", requests=_new_orders, proof=(*_HEADERS, b'"status":"open"')),
     Loading(name="order_alone", server="order", requests=_new_orders, connections=1, proof=(b'"status":"open"',)),
     Loading(name="fastapi", server="fastapi", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="path_redis", server="path_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="fastapi_redis", server="fastapi_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
 )
 
 

@@ -38,6 +38,11 @@ RATIOS: Final = (
     _cpu("read_vs_aiohttp_cpu", "read", "aiohttp", "a read against a bare aiohttp route"),
     _cpu("order_vs_aiohttp_cpu", "order", "aiohttp", "a journaled paper order against a bare aiohttp route"),
     _cpu("fastapi_vs_path_cpu", "fastapi", "path", "the same job in FastAPI against the path"),
+    _cpu("path_redis_vs_aiohttp_cpu", "path_redis", "aiohttp", "the path with limits in Redis against a bare route"),
+    _cpu("path_redis_vs_path_cpu", "path_redis", "path", "limits in Redis against limits in the process"),
+    _cpu(
+        "fastapi_redis_vs_path_redis_cpu", "fastapi_redis", "path_redis", "both with limits in Redis, FastAPI's to ours"
+    ),
     _throughput("path_vs_aiohttp_throughput", "path", "aiohttp", "requests per second, path to bare route"),
     _throughput("read_vs_aiohttp_throughput", "read", "aiohttp", "requests per second, read to bare route"),
     _throughput("order_vs_aiohttp_throughput", "order", "aiohttp", "journaled orders to bare route"),
@@ -56,6 +61,8 @@ _WHAT: Final = {
     "order": "journaled paper order, 16 connections",
     "order_alone": "journaled paper order, 1 connection",
     "fastapi": "the same job in FastAPI",
+    "path_redis": "whole path with limits in Redis, 16 connections",
+    "fastapi_redis": "the same job in FastAPI with limits in Redis",
 }
 
 MEANINGS: Final[Mapping[str, str]] = {

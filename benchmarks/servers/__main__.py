@@ -26,6 +26,8 @@ MODULES: Final = {
     "path": "gateway_path",
     "order": "gateway_order",
     "fastapi": "fastapi_memory",
+    "path_redis": "gateway_path_redis",
+    "fastapi_redis": "fastapi_redis",
 }
 
 Serve = Callable[[Path, int], AbstractAsyncContextManager[Serving]]

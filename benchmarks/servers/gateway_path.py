@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.servers.callers import Registrar
 from benchmarks.servers.do_nothing import DeskWithoutJournal, DoNothingVenue
@@ -23,6 +24,9 @@ from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
 from gateway.vault import Vault
 from storage.sql import open_sqlite
+
+if TYPE_CHECKING:
+    from storage.redis_store.stores import RedisStores
 
 
 class GatewayWithoutJournal(Gateway):
@@ -55,7 +59,8 @@ class GatewayWithoutJournal(Gateway):
 
 
 @asynccontextmanager
-async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
+async def serving(directory: Path, callers: int, redis: RedisStores | None = None) -> AsyncIterator[Serving]:
+    """With ``redis``, limits are counted there."""
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
     clock = SystemClock()
@@ -72,6 +77,7 @@ async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
             vault=vault,
             adapters={"paper": DoNothingVenue()},
             clock=clock,
+            redis=redis,
         )
         gateway.use_desk(DeskWithoutJournal())
         async with gateway.running() as sites:

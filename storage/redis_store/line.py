@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
@@ -25,6 +26,8 @@ class Line:
         self._make = connect
         self._connection: AbstractConnection | None = None
         self._lock = asyncio.Lock()
+        self._watch: asyncio.TimerHandle | None = None
+        self._giving_up: asyncio.Task[None] | None = None
 
     async def ask(self, *command: bytes | str | int, within_s: float = ANSWER_WITHIN_S) -> Any:
         """What Redis answers, connecting included.
@@ -32,17 +35,25 @@ class Line:
         :raises RedisError, OSError: Redis refuses, or the connection was lost; it may have done it all the same.
         :raises TimeoutError: the same, after ``within_s``.
         """
-        deadline = asyncio.get_running_loop().time() + within_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
         async with self._lock:
             connection = self._connection or await self._connected(deadline)
+            self._giving_up = None
+            self._watch = loop.call_at(deadline, self._wait_a_moment)
             try:
-                return await finished(_exchange(connection, command), deadline)
+                await connection.send_packed_command(hiredis.pack_command(command), check_health=False)
+                return await connection.read_response(disable_decoding=True)
             except (exceptions.NoScriptError, exceptions.MovedError):
                 raise
-            except BaseException:
+            except BaseException as error:
                 # After a refusal too: another server may answer behind the same name by now.
                 await self._drop()
+                if self._giving_up is not None:
+                    raise TimeoutError from error
                 raise
+            finally:
+                self._watch.cancel()
 
     async def close(self) -> None:
         async with self._lock:
@@ -58,6 +69,14 @@ class Line:
             raise
         self._connection = connection
         return connection
+
+    def _wait_a_moment(self) -> None:
+        # A loop that was held up finds the timer first, and then the answer, which had come long before.
+        self._watch = asyncio.get_running_loop().call_later(MOMENT_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """The call ends by itself when its connection has gone."""
+        self._giving_up = asyncio.create_task(self._drop())
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -83,11 +102,6 @@ async def finished(work: Awaitable[T], deadline: float) -> T:
     finally:
         if not task.done():
             task.add_done_callback(_seen)
-
-
-async def _exchange(connection: AbstractConnection, command: tuple[bytes | str | int, ...]) -> Any:
-    await connection.send_packed_command(connection.pack_command(*command), check_health=False)
-    return await connection.read_response(disable_decoding=True)
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

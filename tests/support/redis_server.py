@@ -36,6 +36,11 @@ class RedisProcess:
         self._client = redis.Redis(port=self.port, socket_timeout=10)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
