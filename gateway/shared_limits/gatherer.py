@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 from storage.ports import StorageUnavailable
 
 _log = structlog.get_logger(__name__)
+
+TURNS: Final = 2
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -33,7 +35,6 @@ class Gatherer(Generic[A, R]):
         answer: asyncio.Future[R | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._asking is None:
-            # It begins after everything else that this turn of the loop still has to do, and finds what that asks for.
             self._asking = asyncio.create_task(self._ask_while_needed())
         return await answer
 
@@ -45,6 +46,9 @@ class Gatherer(Generic[A, R]):
     async def _ask_while_needed(self) -> None:
         try:
             while self._waiting:
+                # Whoever was answered just now asks again at once, and may as well come along.
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 batch, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
                 try:
                     answers = await self._ask([question for question, _ in batch])

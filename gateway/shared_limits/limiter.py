@@ -92,9 +92,12 @@ class SharedLimiter:
 
     async def charge(self, principal: Principal) -> Usage:
         limits = self._limits[principal.tier]
-        if not self.is_away or self._return_if_due():
-            counted = await self._counted(principal)
-            if counted is not None:
+        if not self._breaker.is_open or self._return_if_due():
+            counted = await self._charges.get(principal)
+            if counted is not None and not counted.is_known:
+                await self._reminders.get(principal.account_id)
+                counted = await self._charges.get(principal)
+            if counted is not None and counted.is_known:
                 return self._told(counted, limits, principal.account_id)
         return await self._admit_by_share(principal.account_id, limits)
 
@@ -112,15 +115,6 @@ class SharedLimiter:
         await self._counters.close()
 
     # Counted together.
-
-    async def _counted(self, principal: Principal) -> Counted | None:
-        """None where it could not be."""
-        counted = await self._charges.get(principal)
-        if counted is None or counted.is_known:
-            return counted
-        await self._reminders.get(principal.account_id)
-        counted = await self._charges.get(principal)
-        return counted if counted is not None and counted.is_known else None
 
     def _told(self, counted: Counted, limits: TierLimits, account_id: str) -> Usage:
         minute_left = limits.per_minute - counted.in_minute
@@ -157,7 +151,10 @@ class SharedLimiter:
         for charge, where, row in zip(charges, places.values(), rows, strict=True):
             if row.is_known:
                 self._shares.saw(charge.account_id, row)
-            for place, answer in zip(where, [row] if len(where) == 1 else _one_by_one(row, len(where)), strict=True):
+            if len(where) == 1:
+                answers[where[0]] = row
+                continue
+            for place, answer in zip(where, _one_by_one(row, len(where)), strict=True):
                 answers[place] = answer
         return answers
 

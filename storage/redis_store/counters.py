@@ -11,7 +11,7 @@ from typing import Final
 
 from storage.ports import Charge, Correction, Counted, SharedCounters
 from storage.redis_store.line import ANSWER_WITHIN_S
-from storage.redis_store.servers import Keyed, Script, Server
+from storage.redis_store.servers import Script, Server
 
 SERVER_TIME: Final = "redis.call('TIME')"
 """A Lua expression for {seconds, microseconds}."""
@@ -102,32 +102,24 @@ class RedisCounters(SharedCounters):
         self._reopening = Script(now + _REOPENING.replace("NOTICE", str(NOTICE_MS)))
 
     async def charge(self, charges: Sequence[Charge]) -> Sequence[Counted]:
-        calls = [
-            Keyed(_key(charge.account_id), (charge.per_minute, charge.per_day, charge.requests)) for charge in charges
-        ]
-        return [Counted(*row) for row in await self._server.run(self._charge, calls)]
+        keys = [_key(charge.account_id) for charge in charges]
+        arguments: list[int] = []
+        for charge in charges:
+            arguments += (charge.per_minute, charge.per_day, charge.requests)
+        return [Counted(*row) for row in await self._server.run(self._charge, keys, arguments)]
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
-        calls = [
-            Keyed(
-                _key(one.account_id),
-                (
-                    one.minute,
-                    one.more_in_minute,
-                    one.more_in_day,
-                    one.least_in_minute,
-                    one.least_in_day,
-                    int(one.create),
-                ),
-            )
-            for one in corrections
-        ]
-        await self._server.run(self._correct, calls)
+        keys = [_key(one.account_id) for one in corrections]
+        arguments: list[int] = []
+        for one in corrections:
+            arguments += (one.minute, one.more_in_minute, one.more_in_day)
+            arguments += (one.least_in_minute, one.least_in_day, int(one.create))
+        await self._server.run(self._correct, keys, arguments)
 
     async def reopening(self, left_in: int | None) -> tuple[int, int]:
-        call = Keyed(_RETURN_KEY, (-1 if left_in is None else left_in,))
         within_s = ANSWER_WITHIN_S if left_in is None else PATIENT_S
-        row = (await self._server.run(self._reopening, [call], within_s=within_s))[0]
+        asked = [-1 if left_in is None else left_in]
+        (row,) = await self._server.run(self._reopening, [_RETURN_KEY], asked, within_s=within_s)
         return row[0], row[1]
 
     async def close(self) -> None:

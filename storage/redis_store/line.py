@@ -42,7 +42,8 @@ class Line:
             self._giving_up = None
             self._watch = loop.call_at(deadline, self._wait_a_moment)
             try:
-                await connection.send_packed_command(hiredis.pack_command(command), check_health=False)
+                packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub says a tuple of one
+                await connection.send_packed_command(packed, check_health=False)
                 return await connection.read_response(disable_decoding=True)
             except (exceptions.NoScriptError, exceptions.MovedError):
                 raise

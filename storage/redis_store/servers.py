@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from redis import exceptions
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -36,19 +36,19 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-class Keyed(NamedTuple):
-    """A key, and a script's arguments for it."""
-
-    key: str
-    arguments: tuple[str | int, ...]
-
-
 class Server(Protocol):
     @property
     def address(self) -> RedisAddress: ...
 
-    async def run(self, script: Script, calls: Sequence[Keyed], *, within_s: float = ANSWER_WITHIN_S) -> Sequence[Any]:
-        """A row for each of ``calls``, in order.
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[str | int],
+        *,
+        within_s: float = ANSWER_WITHIN_S,
+    ) -> Sequence[Any]:
+        """A row for each of ``keys``, in order. ``arguments`` are those of the first key, then those of the next.
 
         :raises StorageUnavailable: it is not known which of them were done.
         """
@@ -76,15 +76,21 @@ class SingleServer:
         self.address = address
         self._line = Line(lambda: connection_to(address))
 
-    async def run(self, script: Script, calls: Sequence[Keyed], *, within_s: float = ANSWER_WITHIN_S) -> Sequence[Any]:
-        count = len(calls)
-        values = [*(call.key for call in calls), *(value for call in calls for value in call.arguments)]
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[str | int],
+        *,
+        within_s: float = ANSWER_WITHIN_S,
+    ) -> Sequence[Any]:
+        count = len(keys)
         try:
             try:
-                rows = await self._line.ask("EVALSHA", script.sha, count, *values, within_s=within_s)
+                rows = await self._line.ask("EVALSHA", script.sha, count, *keys, *arguments, within_s=within_s)
             except exceptions.NoScriptError:
                 # It was restarted, or its scripts were flushed: nothing was done.
-                rows = await self._line.ask("EVAL", script.text, count, *values, within_s=within_s)
+                rows = await self._line.ask("EVAL", script.text, count, *keys, *arguments, within_s=within_s)
         except (exceptions.RedisError, OSError) as error:
             raise translated(error, self.address) from error
         return _rows(rows)
@@ -111,7 +117,17 @@ class ClusterServer:
         self._opening: asyncio.Task[RedisCluster] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def run(self, script: Script, calls: Sequence[Keyed], *, within_s: float = ANSWER_WITHIN_S) -> Sequence[Any]:
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[str | int],
+        *,
+        within_s: float = ANSWER_WITHIN_S,
+    ) -> Sequence[Any]:
+        width = len(arguments) // len(keys)
+        calls = [(key, arguments[place * width : (place + 1) * width]) for place, key in enumerate(keys)]
+
         async def with_client(client: RedisCluster) -> Sequence[Any]:
             rows = await _evaluated(client, "EVALSHA", script.sha, calls)
             unknown = [place for place, row in enumerate(rows) if isinstance(row, exceptions.NoScriptError)]
@@ -229,10 +245,12 @@ def _rows(answer: Any) -> list[Any]:
     return list(answer)
 
 
-async def _evaluated(client: RedisCluster, command: str, script: str, calls: Sequence[Keyed]) -> list[Any]:
+async def _evaluated(
+    client: RedisCluster, command: str, script: str, calls: Sequence[tuple[str, Sequence[str | int]]]
+) -> list[Any]:
     """An answer or an error for each."""
     pipeline = client.pipeline(transaction=False)
-    for call in calls:
-        pipeline.execute_command(command, script, 1, call.key, *call.arguments)
+    for key, arguments in calls:
+        pipeline.execute_command(command, script, 1, key, *arguments)
     answers: Awaitable[list[Any]] = pipeline.execute(raise_on_error=False)
     return await answers
