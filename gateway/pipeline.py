@@ -63,10 +63,13 @@ class Pipeline:
         self._codec = codec
         self._dispatcher = dispatcher
 
-    async def handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
-        """Answer one request. Never raises but for cancellation: every failure is an answer with a stable code."""
+    async def handle(self, credentials: Credentials, body: bytes, trace: Trace, *, confirmed: bool = False) -> Answer:
+        """Answer one request; ``confirmed`` where a person has said yes to the orders in it.
+
+        Never raises but for cancellation: every failure is an answer with a stable code.
+        """
         try:
-            return await self._handle(credentials, body, trace)
+            return await self._handle(credentials, body, trace, confirmed)
         except LimitExceeded as error:
             trace.usage = error.usage
             return refusal(error)
@@ -81,7 +84,7 @@ class Pipeline:
             _log.exception("request failed", request=trace.request_id, operation=trace.operation)
             return refusal(InternalError(f"Gateway error: report it with request id {trace.request_id}"))
 
-    async def _handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
+    async def _handle(self, credentials: Credentials, body: bytes, trace: Trace, confirmed: bool) -> Answer:
         with trace.timings.measure("auth"):
             principal = trace.principal = await self._authenticator.authenticate(*credentials)
         with trace.timings.measure("limits"):
@@ -91,7 +94,7 @@ class Pipeline:
         trace.operation = operation.name
         principal.require_operation(operation.name, operation.minimum_tier)
         request = envelope.request()
-        reply = await self._dispatcher.perform(principal, operation, request, trace.timings)
+        reply = await self._dispatcher.perform(principal, operation, request, trace.timings, confirmed=confirmed)
         return Answer(reply.http_status, codec.encode(reply))
 
 

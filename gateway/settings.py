@@ -40,15 +40,21 @@ _KNOWN: Final = (
     "redis_url",
     "database_url",
 )
-_NOT_BUILT: Final = {
-    "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
-}
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
 
 T = TypeVar("T")
+
+
+class DatabaseUrl(msgspec.Struct, frozen=True):
+    """Where a PostgreSQL database is, with user and password: it is not shown."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "DatabaseUrl(hidden)"
 
 
 class SettingsError(Exception):
@@ -64,8 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``redis`` is where limits are counted, or None
-    where this process counts them itself. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
+    directory. ``redis`` is where limits are counted; None: in this process. ``warnings`` are for the log.
     """
 
     host: str
@@ -82,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     max_in_flight: int
     redis: RedisAddress | None
+    database_url: DatabaseUrl | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -113,9 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
             redis=redis,
+            database_url=reader.database_url("database_url"),
             warnings=_unknown(environ),
         )
-        _refuse_what_is_not_built(reader)
         if workers > 1 and reader.given("redis_url") is None:
             reader.complain(
                 "workers",
@@ -173,6 +180,9 @@ class _Reader:
     def redis(self, name: str) -> RedisAddress | None:
         return self._parsed(name, None, address.EXPECTED, address.parse_address)
 
+    def database_url(self, name: str) -> DatabaseUrl | None:
+        return self._parsed(name, None, "an address such as postgresql://user:password@host:5432/venuegate", _database)
+
     def complain(self, name: str, problem: str) -> None:
         """Note what is wrong with a setting, under the name by which it was given."""
         flagged = self._overrides.get(name) is not None
@@ -196,12 +206,6 @@ def _master_key(reader: _Reader) -> MasterKeySource | None:
     if path is not None:
         return MasterKeyFile(Path(path).expanduser())
     return None if text is None else MasterKeyText(text, _variable("master_key"))
-
-
-def _refuse_what_is_not_built(reader: _Reader) -> None:
-    for name, instead in _NOT_BUILT.items():
-        if reader.given(name) is not None:
-            reader.complain(name, f"{instead}; expected it to be left out")
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -234,6 +238,11 @@ def _whole_number(text: str, least: int, most: int) -> int | None:
 def _truth(text: str) -> bool | None:
     word = text.lower()
     return True if word in _YES else False if word in _NO else None
+
+
+def _database(text: str) -> DatabaseUrl | None:
+    scheme, separator, rest = text.partition("://")
+    return DatabaseUrl(text) if scheme in ("postgresql", "postgres") and separator and rest else None
 
 
 def _base_url(text: str) -> str | None:

@@ -59,7 +59,9 @@ class GatewayWithoutJournal(Gateway):
 
 
 @asynccontextmanager
-async def serving(directory: Path, callers: int, redis: RedisStores | None = None) -> AsyncIterator[Serving]:
+async def serving(
+    directory: Path, callers: int, instruments: int = 8, redis: RedisStores | None = None
+) -> AsyncIterator[Serving]:
     """With ``redis``, limits are counted there."""
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
@@ -75,7 +77,7 @@ async def serving(directory: Path, callers: int, redis: RedisStores | None = Non
             stores=stores,
             keyring=keyring,
             vault=vault,
-            adapters={"paper": DoNothingVenue()},
+            adapters={"paper": DoNothingVenue(instruments)},
             clock=clock,
             redis=redis,
         )

@@ -17,7 +17,7 @@ async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
     with redis_beside() as process:
         redis = open_redis(process.address)
         try:
-            async with gateway_path.serving(directory, callers, redis) as serving:
+            async with gateway_path.serving(directory, callers, redis=redis) as serving:
                 yield serving
         finally:
             await redis.close()

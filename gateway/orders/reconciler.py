@@ -16,7 +16,7 @@ from adapters.base import Adapter, Network, VenueSession
 from gateway.clock import Clock
 from gateway.orders.absence import LATE_LOOK_MS, Judgement, Ruling, rule_failure, rule_negative
 from gateway.orders.desk import Sessions
-from gateway.orders.ledger import Ledger
+from gateway.orders.ledger import MOST_REMEMBERED, Ledger
 from gateway.orders.states import LIVE
 from normalization.errors import GatewayError
 from normalization.instruments import Instrument
@@ -69,7 +69,7 @@ class Reconciler:
     async def start(self) -> None:
         """Take over and remember what an earlier run left in doubt, before the first new order is placed."""
         await self._inherit()
-        in_doubt = await self._journal.in_states([OrderState.UNKNOWN, OrderState.SENDING], 10_000)
+        in_doubt = await self._journal.in_states([OrderState.UNKNOWN, OrderState.SENDING], MOST_REMEMBERED)
         self._ledger.remember_undecided(in_doubt)
         if in_doubt:
             _log.warning("orders in doubt from an earlier run", count=len(in_doubt))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-from storage.sql import Stores, open_sqlite
+from storage.sql import Stores
+from tests.storage.conftest import OpenNode
 
 
 async def test_a_worker_begins_at_nought_and_rises(stores: Stores) -> None:
@@ -20,8 +20,7 @@ async def test_workers_are_removed_and_may_come_back(stores: Stores) -> None:
     assert await stores.workers.beat("c", 2_000) == {"b": 0, "c": 0}
 
 
-async def test_workers_of_two_nodes_see_each_other(stores: Stores, path: Path) -> None:
-    other = await open_sqlite(path)
+async def test_workers_of_two_nodes_see_each_other(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     await asyncio.gather(*(node.workers.beat(name, 1) for name, node in [("a", stores), ("b", other)] * 5))
     assert await other.workers.beat("b", 2) == {"a": 4, "b": 5}
-    await other.close()

@@ -51,6 +51,7 @@ class MachineCall(msgspec.Struct, frozen=True, kw_only=True):
     instruments: Sequence[Instrument]
     orders: Any
     timings: Timings
+    confirm_above: Decimal | None = None
 
 
 class OneSession:

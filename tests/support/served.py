@@ -18,12 +18,12 @@ from adapters.base import Adapter, Network
 from gateway import keys
 from gateway.app import Gateway
 from gateway.clock import Clock, SystemClock
+from gateway.database import database_of
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
 from storage.redis_store.address import RedisAddress
-from storage.sql import open_sqlite
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
 
@@ -137,14 +137,20 @@ async def served(
     directory: Path,
     adapters: Mapping[str, Adapter] | None = None,
     clock: Clock | None = None,
+    *,
+    database_url: str | None = None,
     redis_url: str | None = None,
 ) -> AsyncIterator[Served]:
     """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
-    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True, redis_url=redis_url)
+    settings = Settings.load(
+        {}, port=0, metrics_port=0, data_dir=directory, demo=True, database_url=database_url, redis_url=redis_url
+    )
     ring = MasterKeyRing([b"m" * 32])
     redis = None if settings.redis is None else _open_redis(settings.redis)
-    stores = await open_sqlite(directory / "venuegate.db", on_change=redis.news.announce if redis else lambda: None)
+    stores = await database_of(settings).open()
+    if redis is not None:
+        stores.directory.on_change = redis.news.announce
     try:
         keyring = await Keyring.open(stores.directory, ring)
         gateway = Gateway(
