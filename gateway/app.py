@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -37,17 +37,11 @@ from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
-from gateway.shared_limits.limiter import SharedLimiter
-from gateway.shared_limits.live_workers import LiveWorkers
+from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
-from storage.ports import SharedCounters, StorageUnavailable
-from storage.redis_store.address import RedisAddress
 from storage.sql import Stores
-
-if TYPE_CHECKING:
-    from storage.redis_store.stores import RedisStores
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -67,7 +61,7 @@ class Gateway:
         vault: Vault,
         adapters: Mapping[str, Adapter],
         clock: Clock,
-        redis: RedisStores | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -81,10 +75,8 @@ class Gateway:
         self.watch = RevisionWatch(stores.directory, clock)
         self.sessions = VenueSessions(vault, adapters, clock)
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
-        self.workers = LiveWorkers(stores.workers, owner, clock)
-        self.redis = redis
-        self.shared_limits = None if redis is None else self._shared_limits(redis.counters)
-        self.limiter = self.shared_limits or InProcessLimiter(stores.usage, clock)
+        self.sharing = sharing
+        self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -141,31 +133,19 @@ class Gateway:
             clock=clock,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
-
-    def _shared_limits(self, counters: SharedCounters) -> SharedLimiter:
-        limiter = SharedLimiter(
-            counters,
-            self.stores.usage,
-            self.clock,
-            workers=lambda: self.workers.count,
-            note=self.metrics.limit_check,
-        )
-        self.metrics.limits_away.set_function(lambda: limiter.is_away)
-        self.metrics.redis_lost.set_function(lambda: limiter.times_lost)
-        self.metrics.live_workers.set_function(lambda: self.workers.count)
-        return limiter
+        if sharing is not None:
+            sharing.measured_by(self.metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Sites]:
         """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
         await self.reconciler.start()
-        if self.shared_limits is not None:
-            await self.workers.beat()
-            await self.shared_limits.start()
+        if self.sharing is not None:
+            await self.sharing.join()
         sites = await make_site(self)
         duties = [self.reconciler.run(), self._keep_house()]
-        if self.redis is not None:
-            duties += [self.workers.run(), self.redis.news.listen(self.watch.hurry)]
+        if self.sharing is not None:
+            duties += self.sharing.duties(self.watch.hurry)
         tasks = [asyncio.create_task(duty) for duty in duties]
         try:
             yield sites
@@ -181,8 +161,8 @@ class Gateway:
             await self.authenticator.flush()
             await self.limiter.close()
             await self.sessions.close()
-            if self.redis is not None:
-                await self.workers.leave()
+            if self.sharing is not None:
+                await self.sharing.leave()
 
     async def flush(self) -> None:
         """Store what is counted in memory."""
@@ -199,7 +179,7 @@ class Gateway:
 
     def degraded(self) -> dict[str, str]:
         """What this gateway serves without, by part. Anybody may ask: the log says more."""
-        is_away = self.shared_limits is not None and self.shared_limits.is_away
+        is_away = self.sharing is not None and self.sharing.limiter.is_away
         return {"redis": "lost: every worker counts its share of each limit by itself"} if is_away else {}
 
     async def _keep_house(self) -> None:
@@ -221,23 +201,6 @@ async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[o
         found[part] = type(problem).__name__
 
 
-async def _open_redis(address: RedisAddress) -> RedisStores:
-    """:raises WrongRedis: it is not one that the gateway can use. One that cannot be reached may come later."""
-    # Only those who use it pay for its library.
-    from storage.redis_store.failures import WrongRedis
-    from storage.redis_store.stores import open_redis
-
-    redis = open_redis(address)
-    try:
-        await redis.check()
-    except WrongRedis:
-        await redis.close()
-        raise
-    except StorageUnavailable as problem:
-        _log.warning("starting without Redis", problem=problem.problem, advice=problem.advice)
-    return redis
-
-
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
     """A gateway with its stores and venues open, not listening yet.
@@ -248,17 +211,15 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(claimed(settings.data_dir))
-        redis = None
-        if settings.redis is not None:
-            redis = await _open_redis(settings.redis)
-            stack.push_async_callback(redis.close)
         database = database_of(settings)
         for concern in await concerns(database, clock):
             _log.warning(concern)
         stores = await database.open()
-        if redis is not None:
-            stores.directory.on_change = redis.news.announce
         stack.push_async_callback(stores.close)
+        sharing = None
+        if settings.redis is not None:
+            sharing = await open_sharing(settings.redis, stores, clock)
+            stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
         if settings.demo:
@@ -271,13 +232,14 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
                 clock=clock,
                 transport=transport,
                 paper_urls={exchange: venue.url for exchange, venue in local.items()},
+                nonces=None if sharing is None else sharing.nonces,
             )
         )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
         gateway = Gateway(
-            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, redis=redis
+            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
         )
         gateway.local_venues = local
         yield gateway

@@ -186,11 +186,21 @@ class UsageStore(Protocol):
         ...
 
 
+class Beat(msgspec.Struct, frozen=True):
+    """Everybody's number as it is now, by worker; and the ``slot`` of the one who beat, None while none is free."""
+
+    numbers: dict[str, int]
+    slot: int | None
+
+
 class WorkerBeats(Protocol):
     """Who is at work. No clocks are compared: a worker lives while others see its number rise."""
 
-    async def beat(self, worker_id: str, at_ms: int) -> dict[str, int]:
-        """Raise the worker's number by one, from 0 where it has none; everybody's numbers as they are then."""
+    async def beat(self, worker_id: str, at_ms: int, *, slots: int) -> Beat:
+        """Raise the worker's number by one, from 0 where it has none.
+
+        Of so many ``slots`` it gets the lowest that nobody has, and keeps it until it is removed.
+        """
         ...
 
     async def remove(self, worker_ids: Collection[str]) -> None: ...

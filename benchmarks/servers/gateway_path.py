@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.servers.callers import Registrar
 from benchmarks.servers.do_nothing import DeskWithoutJournal, DoNothingVenue
@@ -22,11 +21,10 @@ from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
+from gateway.sharing import open_sharing
 from gateway.vault import Vault
+from storage.redis_store.address import RedisAddress
 from storage.sql import open_sqlite
-
-if TYPE_CHECKING:
-    from storage.redis_store.stores import RedisStores
 
 
 class GatewayWithoutJournal(Gateway):
@@ -60,7 +58,7 @@ class GatewayWithoutJournal(Gateway):
 
 @asynccontextmanager
 async def serving(
-    directory: Path, callers: int, instruments: int = 8, redis: RedisStores | None = None
+    directory: Path, callers: int, instruments: int = 8, redis: RedisAddress | None = None
 ) -> AsyncIterator[Serving]:
     """With ``redis``, limits are counted there."""
     # To standard error: the other output is for the benchmark.
@@ -72,6 +70,7 @@ async def serving(
         keyring = await Keyring.open(stores.directory, ring)
         vault = Vault(ring, keyring.fingerprint_key)
         enrolled = await Registrar(stores.directory, keyring, vault, clock, {}).enrol(callers)
+        sharing = None if redis is None else await open_sharing(redis, stores, clock)
         gateway = GatewayWithoutJournal(
             settings_for(directory),
             stores=stores,
@@ -79,10 +78,12 @@ async def serving(
             vault=vault,
             adapters={"paper": DoNothingVenue(instruments)},
             clock=clock,
-            redis=redis,
+            sharing=sharing,
         )
         gateway.use_desk(DeskWithoutJournal())
         async with gateway.running() as sites:
             yield Serving(port=sites.port, callers=enrolled)
+        if sharing is not None:
+            await sharing.close()
     finally:
         await stores.close()

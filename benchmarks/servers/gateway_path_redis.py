@@ -9,15 +9,10 @@ from pathlib import Path
 from benchmarks.servers import gateway_path
 from benchmarks.servers.redis_beside import redis_beside
 from benchmarks.servers.serving import Serving
-from storage.redis_store.stores import open_redis
 
 
 @asynccontextmanager
 async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
-    with redis_beside() as process:
-        redis = open_redis(process.address)
-        try:
-            async with gateway_path.serving(directory, callers, redis=redis) as serving:
-                yield serving
-        finally:
-            await redis.close()
+    with redis_beside() as redis:
+        async with gateway_path.serving(directory, callers, redis=redis.address) as serving:
+            yield serving

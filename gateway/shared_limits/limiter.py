@@ -43,7 +43,7 @@ class SharedLimiter:
     what they admitted meanwhile is counted there. Each day's counts are also in the usage store, at most ten seconds
     old: counters that forgot them take them from there.
 
-    ``workers`` is how many workers there are; ``note(by, outcome)`` hears of every request: by ``shared`` or
+    ``workers`` is how many workers there are. ``note(by, outcome)`` is called for every request: by ``shared`` or
     ``local``; ``admitted``, ``near_limit`` or ``refused``.
     """
 
@@ -55,13 +55,12 @@ class SharedLimiter:
         *,
         workers: Callable[[], int],
         limits: Mapping[Tier, TierLimits] = LIMITS,
-        note: Callable[[str, str], None] = lambda by, outcome: None,
     ) -> None:
         self._counters = counters
         self._usage = usage_store
         self._clock = clock
         self._limits = limits
-        self._note = note
+        self.note: Callable[[str, str], object] = lambda by, outcome: None
         self._time = SharedTime(clock)
         self._shares = LocalShares(workers)
         self._days = DayCounts(usage_store, clock)
@@ -120,11 +119,11 @@ class SharedLimiter:
         minute_left = limits.per_minute - counted.in_minute
         day_left = limits.per_day - counted.in_day
         if not counted.admitted:
-            self._note(SHARED, "refused")
+            self.note(SHARED, "refused")
             raise exceeded(limits, counted.minute, counted.now_ms, minute_left, day_left)
         self._days.add(counted.minute // MINUTES_PER_DAY, account_id, 1)
         usage = Usage(limits.per_minute, minute_left, limits.per_day, day_left)
-        self._note(SHARED, _outcome(usage))
+        self.note(SHARED, _outcome(usage))
         return usage
 
     async def _charge_all(self, principals: Sequence[Principal]) -> Sequence[Counted | None]:
@@ -209,10 +208,10 @@ class SharedLimiter:
         try:
             usage = self._shares.admit(account_id, limits, now_ms)
         except RateLimited:
-            self._note(LOCAL, "refused")
+            self.note(LOCAL, "refused")
             raise
         self._days.add(now_ms // MINUTE_MS // MINUTES_PER_DAY, account_id, 1)
-        self._note(LOCAL, _outcome(usage))
+        self.note(LOCAL, _outcome(usage))
         return usage
 
     async def _learn_day(self, account_id: str, day: int) -> None:

@@ -6,6 +6,7 @@
     failures      what goes wrong, in words
     checks        is it the Redis that the gateway needs
     counters      limits
+    nonces        numbers that a signer uses once
     news          word of changes, from whoever makes one to all who remember what was before
 
 Every key and channel begins with ``vg:``, and every key expires.

@@ -8,6 +8,7 @@ from storage.redis_store.address import RedisAddress
 from storage.redis_store.checks import RedisState, check
 from storage.redis_store.counters import RedisCounters
 from storage.redis_store.news import RedisNews
+from storage.redis_store.nonces import RedisNonces
 from storage.redis_store.servers import Server, server_at
 
 
@@ -17,6 +18,7 @@ class RedisStores:
 
     counters: RedisCounters
     news: RedisNews
+    nonces: RedisNonces
     server: Server
 
     async def check(self) -> RedisState:
@@ -29,7 +31,12 @@ class RedisStores:
         await self.server.close()
 
 
-def open_redis(address: RedisAddress) -> RedisStores:
-    """Nothing is connected yet: Redis may come later, and go."""
+def open_redis(address: RedisAddress, *, nonce_period: int, nonces_given: int) -> RedisStores:
+    """Nothing is connected yet: Redis may come later, and go. Of nonces, see ``RedisNonces``."""
     server = server_at(address)
-    return RedisStores(counters=RedisCounters(server_at(address)), news=RedisNews(server), server=server)
+    return RedisStores(
+        counters=RedisCounters(server_at(address)),
+        news=RedisNews(server),
+        nonces=RedisNonces(server, period=nonce_period, given=nonces_given),
+        server=server,
+    )

@@ -126,6 +126,7 @@ workers: Final = Table(
     Column("worker_id", String, primary_key=True),
     Column("beats", BigInteger, nullable=False),
     Column("beat_at_ms", BigInteger, nullable=False),
+    Column("slot", Integer, unique=True),
 )
 
 # No foreign keys to the directory: an order happened whatever becomes of the credential it was placed with.

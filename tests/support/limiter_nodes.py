@@ -95,8 +95,8 @@ class Node:
             clock,
             workers=workers,
             limits=SMALL,
-            note=lambda by, outcome: self.noted.update([(by, outcome)]),
         )
+        self.limiter.note = lambda by, outcome: self.noted.update([(by, outcome)])
 
     async def ask(self, requests: int = 1, account_id: str = "a", tier: Tier = Tier.FREE) -> int:
         """How many of so many concurrent requests were admitted."""

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -21,14 +21,11 @@ from gateway.clock import Clock, SystemClock
 from gateway.database import database_of
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
+from gateway.sharing import open_sharing
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
-from storage.redis_store.address import RedisAddress
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
-
-if TYPE_CHECKING:
-    from storage.redis_store.stores import RedisStores
 
 
 class FrozenWallClock(SystemClock):
@@ -147,10 +144,8 @@ async def served(
         {}, port=0, metrics_port=0, data_dir=directory, demo=True, database_url=database_url, redis_url=redis_url
     )
     ring = MasterKeyRing([b"m" * 32])
-    redis = None if settings.redis is None else _open_redis(settings.redis)
     stores = await database_of(settings).open()
-    if redis is not None:
-        stores.directory.on_change = redis.news.announce
+    sharing = None if settings.redis is None else await open_sharing(settings.redis, stores, clock)
     try:
         keyring = await Keyring.open(stores.directory, ring)
         gateway = Gateway(
@@ -160,7 +155,7 @@ async def served(
             vault=Vault(ring, keyring.fingerprint_key),
             adapters=adapters if adapters is not None else {"scripted": ScriptedVenue()},
             clock=clock,
-            redis=redis,
+            sharing=sharing,
         )
         async with (
             gateway.running() as sites,
@@ -168,13 +163,6 @@ async def served(
         ):
             yield Served(gateway, keyring, sites.port, client)
     finally:
-        if redis is not None:
-            await redis.close()
+        if sharing is not None:
+            await sharing.close()
         await stores.close()
-
-
-def _open_redis(address: RedisAddress) -> RedisStores:
-    # The library takes a while to load, and most tests do without.
-    from storage.redis_store.stores import open_redis
-
-    return open_redis(address)

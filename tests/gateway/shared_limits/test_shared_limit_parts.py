@@ -12,7 +12,7 @@ from gateway.shared_limits.day_counts import DayCounts, day_name
 from gateway.shared_limits.gatherer import Gatherer
 from gateway.shared_limits.live_workers import LiveWorkers
 from gateway.shared_limits.shared_time import SharedTime
-from storage.ports import StorageUnavailable
+from storage.ports import Beat, StorageUnavailable
 from tests.support.manual_clock import START_MS, ManualClock
 from tests.support.memory_directory import MemoryUsage
 
@@ -133,11 +133,11 @@ class MemoryBeats:
         self.numbers: dict[str, int] = {}
         self.unavailable = False
 
-    async def beat(self, worker_id: str, at_ms: int) -> dict[str, int]:
+    async def beat(self, worker_id: str, at_ms: int, *, slots: int) -> Beat:
         if self.unavailable:
             raise StorageUnavailable("gone", "wait")
         self.numbers[worker_id] = self.numbers.get(worker_id, -1) + 1
-        return dict(self.numbers)
+        return Beat(dict(self.numbers), list(self.numbers).index(worker_id))
 
     async def remove(self, worker_ids: Collection[str]) -> None:
         if self.unavailable:
@@ -148,7 +148,7 @@ class MemoryBeats:
 
 async def test_workers_count_from_their_first_beat_to_their_third_missed() -> None:
     store, clock = MemoryBeats(), ManualClock()
-    a, b = LiveWorkers(store, "a", clock), LiveWorkers(store, "b", clock)
+    a, b = LiveWorkers(store, "a", clock, slots=8), LiveWorkers(store, "b", clock, slots=8)
     assert a.count == 1
     await a.beat()
     await b.beat()
@@ -166,7 +166,7 @@ async def test_workers_count_from_their_first_beat_to_their_third_missed() -> No
 
 async def test_one_that_is_gone_for_a_minute_is_removed_and_one_that_leaves_at_once() -> None:
     store, clock = MemoryBeats(), ManualClock()
-    a, b, c = (LiveWorkers(store, name, clock) for name in "abc")
+    a, b, c = (LiveWorkers(store, name, clock, slots=8) for name in "abc")
     await b.beat()
     await c.beat()
     await a.beat()
@@ -178,7 +178,7 @@ async def test_one_that_is_gone_for_a_minute_is_removed_and_one_that_leaves_at_o
 
 async def test_a_silence_of_the_store_kills_nobody() -> None:
     store, clock = MemoryBeats(), ManualClock()
-    a, b = LiveWorkers(store, "a", clock), LiveWorkers(store, "b", clock)
+    a, b = LiveWorkers(store, "a", clock, slots=8), LiveWorkers(store, "b", clock, slots=8)
     await b.beat()
     await a.beat()
     store.unavailable = True
@@ -190,6 +190,23 @@ async def test_a_silence_of_the_store_kills_nobody() -> None:
     await a.beat()
     assert a.count == 2
     await a.leave()
+
+
+async def test_a_slot_is_held_only_while_nobody_can_have_given_it_away() -> None:
+    store, clock = MemoryBeats(), ManualClock()
+    a, b = LiveWorkers(store, "a", clock, slots=8), LiveWorkers(store, "b", clock, slots=8)
+    slots = [b.slot]
+    await a.beat()
+    await b.beat()
+    slots += [a.slot, b.slot]
+    store.unavailable = True
+    for seconds in (29, 1):
+        clock.advance(seconds)
+        await b.beat()
+        slots.append(b.slot)
+    store.unavailable = False
+    await b.beat()
+    assert [*slots, b.slot] == [None, 0, 1, 1, None, 1]
 
 
 # Each day's usage on its way.

@@ -21,5 +21,7 @@ def upgrade() -> None:
         sa.Column("worker_id", sa.String, nullable=False),
         sa.Column("beats", sa.BigInteger, nullable=False),
         sa.Column("beat_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("slot", sa.Integer),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
+        sa.UniqueConstraint("slot", name=op.f("uq_workers_slot")),
     )
