@@ -107,6 +107,11 @@ class Metrics:
             registry=self.registry,
         )
         self.redis_lost = Gauge("venuegate_redis_lost", "How often Redis was lost since start.", registry=self.registry)
+        self.redis_failures = Gauge(
+            "venuegate_redis_failures",
+            "Checks that Redis did not answer since start.",
+            registry=self.registry,
+        )
         self.live_workers = Gauge(
             "venuegate_live_workers", "Workers that are alive, as this one sees it.", registry=self.registry
         )

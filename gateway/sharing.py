@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -21,6 +21,8 @@ from storage.sql import Stores
 
 if TYPE_CHECKING:
     from storage.redis_store.stores import RedisStores
+
+ANSWER_WITHIN_S: Final = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Sharing:
     def measured_by(self, metrics: Metrics) -> None:
         self.limiter.note = metrics.limit_check
         metrics.limits_away.set_function(lambda: self.limiter.is_away)
+        metrics.redis_failures.set_function(lambda: self.limiter.failures)
         metrics.redis_lost.set_function(lambda: self.limiter.times_lost)
         metrics.live_workers.set_function(lambda: self.workers.count)
 
@@ -67,13 +70,18 @@ class Sharing:
             return None
 
 
-async def open_sharing(address: RedisAddress, stores: Stores, clock: Clock) -> Sharing:
-    """:raises WrongRedis: it is not one that the gateway can use. One that cannot be reached may come later."""
+async def open_sharing(
+    address: RedisAddress, stores: Stores, clock: Clock, *, answer_within_s: float = ANSWER_WITHIN_S
+) -> Sharing:
+    """A check of limits waits for Redis for ``answer_within_s`` at most.
+
+    :raises WrongRedis: it is not one that the gateway can use. One that cannot be reached may come later.
+    """
     # Only those who use it pay for its library.
     from storage.redis_store.failures import WrongRedis
     from storage.redis_store.stores import open_redis
 
-    redis = open_redis(address, nonce_period=PERIOD, nonces_given=SHARED)
+    redis = open_redis(address, nonce_period=PERIOD, nonces_given=SHARED, answer_within_s=answer_within_s)
     try:
         await redis.check()
     except WrongRedis:

@@ -23,6 +23,7 @@ class Breaker:
         self.is_open = False
         self.returns_at: int | None = None
         self.times_opened = 0
+        self.failures = 0
 
     @property
     def is_wary(self) -> bool:
@@ -33,6 +34,7 @@ class Breaker:
 
     def failed(self) -> None:
         now = self._monotonic()
+        self.failures += 1
         self._in_a_row += 1
         self._last.append(now)
         within = len(self._last) == FAILURES and now - self._last[0] <= WITHIN_S

@@ -82,6 +82,11 @@ class SharedLimiter:
     def times_lost(self) -> int:
         return self._breaker.times_opened
 
+    @property
+    def failures(self) -> int:
+        """How many checks failed: each kept those who waited for it for as long as a call may take."""
+        return self._breaker.failures
+
     async def start(self) -> None:
         """Find out whether the counters answer, before the first request has to."""
         try:

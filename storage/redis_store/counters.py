@@ -92,10 +92,11 @@ return {{now, agreed}}
 
 
 class RedisCounters(SharedCounters):
-    """``clock`` is ``SERVER_TIME`` but for tests."""
+    """A call takes ``answer_within_s`` at most. ``clock`` is ``SERVER_TIME`` but for tests."""
 
-    def __init__(self, server: Server, *, clock: str = SERVER_TIME) -> None:
+    def __init__(self, server: Server, *, answer_within_s: float = ANSWER_WITHIN_S, clock: str = SERVER_TIME) -> None:
         self._server = server
+        self._within_s = answer_within_s
         now = _NOW.replace("{clock}", clock)
         self._charge = Script(now + _CHARGE.replace("KEEP", str(_KEEP_S)))
         self._correct = Script(_CORRECT.replace("KEEP", str(_KEEP_S)))
@@ -106,7 +107,7 @@ class RedisCounters(SharedCounters):
         arguments: list[int] = []
         for charge in charges:
             arguments += (charge.per_minute, charge.per_day, charge.requests)
-        return [Counted(*row) for row in await self._server.run(self._charge, keys, arguments)]
+        return [Counted(*row) for row in await self._server.run(self._charge, keys, arguments, within_s=self._within_s)]
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
         keys = [_key(one.account_id) for one in corrections]
@@ -114,10 +115,10 @@ class RedisCounters(SharedCounters):
         for one in corrections:
             arguments += (one.minute, one.more_in_minute, one.more_in_day)
             arguments += (one.least_in_minute, one.least_in_day, int(one.create))
-        await self._server.run(self._correct, keys, arguments)
+        await self._server.run(self._correct, keys, arguments, within_s=self._within_s)
 
     async def reopening(self, left_in: int | None) -> tuple[int, int]:
-        within_s = ANSWER_WITHIN_S if left_in is None else PATIENT_S
+        within_s = self._within_s if left_in is None else PATIENT_S
         asked = [-1 if left_in is None else left_in]
         (row,) = await self._server.run(self._reopening, [_RETURN_KEY], asked, within_s=within_s)
         return row[0], row[1]

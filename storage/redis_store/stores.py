@@ -31,11 +31,11 @@ class RedisStores:
         await self.server.close()
 
 
-def open_redis(address: RedisAddress, *, nonce_period: int, nonces_given: int) -> RedisStores:
+def open_redis(address: RedisAddress, *, nonce_period: int, nonces_given: int, answer_within_s: float) -> RedisStores:
     """Nothing is connected yet: Redis may come later, and go. Of nonces, see ``RedisNonces``."""
     server = server_at(address)
     return RedisStores(
-        counters=RedisCounters(server_at(address)),
+        counters=RedisCounters(server_at(address), answer_within_s=answer_within_s),
         news=RedisNews(server),
         nonces=RedisNonces(server, period=nonce_period, given=nonces_given),
         server=server,

@@ -83,7 +83,7 @@ async def test_without_redis_it_starts_serves_and_says_so(tmp_path: Path) -> Non
 
 
 async def test_losing_redis_costs_no_request(tmp_path: Path, proxy: FaultProxy) -> None:
-    async with served(tmp_path, redis_url=f"redis://127.0.0.1:{proxy.port}") as node:
+    async with served(tmp_path, redis_url=f"redis://127.0.0.1:{proxy.port}", redis_answers_within_s=0.05) as node:
         key = await node.key(await node.account(Tier.PRO))
         assert await statuses(node, key, 20) == [200] * 20
         proxy.is_silent = True

@@ -29,6 +29,7 @@ from tests.support.redis_server import RedisProcess
 
 T = TypeVar("T")
 
+PATIENCE_S: Final = 5.0
 SMALL: Final[Mapping[Tier, TierLimits]] = {
     Tier.FREE: TierLimits(per_minute=12, per_day=60, keys=1),
     Tier.BUILDER: TierLimits(per_minute=24, per_day=120, keys=1),
@@ -87,7 +88,7 @@ class WayToRedis(SharedCounters):
 
 class Node:
     def __init__(self, server: RedisProcess, clock: RedisClock, usage: UsageStore, workers: Callable[[], int]) -> None:
-        self.redis = WayToRedis(RedisCounters(server_at(server.address), clock=TEST_TIME))
+        self.redis = WayToRedis(RedisCounters(server_at(server.address), answer_within_s=PATIENCE_S, clock=TEST_TIME))
         self.noted: Counter[tuple[str, str]] = Counter()
         self.limiter = SharedLimiter(
             self.redis,
