@@ -131,6 +131,7 @@ class Gateway:
             keyring=keyring,
             metrics=self.metrics,
             clock=clock,
+            sharing=sharing,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
         if sharing is not None:

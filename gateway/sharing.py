@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -16,13 +16,11 @@ from gateway.metrics import Metrics
 from gateway.shared_limits.limiter import SharedLimiter
 from gateway.shared_limits.live_workers import LiveWorkers
 from storage.ports import StorageUnavailable
-from storage.redis_store.address import RedisAddress
+from storage.redis_store.address import ANSWER_WITHIN_S, RedisAddress
 from storage.sql import Stores
 
 if TYPE_CHECKING:
     from storage.redis_store.stores import RedisStores
-
-ANSWER_WITHIN_S: Final = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +34,7 @@ class Sharing:
         self.workers = LiveWorkers(stores.workers, worker_id, clock, slots=OWN)
         self.limiter = SharedLimiter(redis.counters, stores.usage, clock, workers=lambda: self.workers.count)
         self.nonces = SharedNonces(clock.now_ms, ask=self._next_nonce, slot=lambda: self.workers.slot)
+        self.sessions = redis.sessions
         stores.directory.on_change = redis.news.announce
 
     def measured_by(self, metrics: Metrics) -> None:
@@ -73,7 +72,7 @@ class Sharing:
 async def open_sharing(
     address: RedisAddress, stores: Stores, clock: Clock, *, answer_within_s: float = ANSWER_WITHIN_S
 ) -> Sharing:
-    """A check of limits waits for Redis for ``answer_within_s`` at most.
+    """What a request needs of Redis, it waits for no longer than ``answer_within_s``.
 
     :raises WrongRedis: it is not one that the gateway can use. One that cannot be reached may come later.
     """

@@ -272,6 +272,31 @@ class SharedCounters(Protocol):
     async def close(self) -> None: ...
 
 
+class KnownSession(msgspec.Struct, frozen=True):
+    """A session of a front end, as far as every worker may know it: whose it is, and what its client can do."""
+
+    account_id: str | None
+    can_be_asked: bool
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """There was such a session, and somebody ended it."""
+
+
+DELETED: Final = Deleted()
+
+
+class SessionStore(Protocol):
+    """Sessions that all workers know of, for ``keep_s`` after they were last used or deleted.
+
+    Every method raises ``StorageUnavailable`` when it is not known whether it was done.
+    """
+
+    async def put(self, session_id: str, session: KnownSession, *, keep_s: int) -> None: ...
+    async def get(self, session_id: str, *, keep_s: int) -> KnownSession | Deleted | None: ...
+    async def delete(self, session_id: str, *, keep_s: int) -> None: ...
+
+
 class OrderState(StrEnum):
     """Where an order stands in our books (``gateway.orders.states`` has the moves)."""
 

@@ -7,6 +7,7 @@
     checks        is it the Redis that the gateway needs
     counters      limits
     nonces        numbers that a signer uses once
+    sessions      MCP sessions
     news          word of changes, from whoever makes one to all who remember what was before
 
 Every key and channel begins with ``vg:``, and every key expires.

@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import msgspec
 
 DEFAULT_PORT: Final = 6379
+ANSWER_WITHIN_S: Final = 0.05
+"""How long a request waits for Redis."""
 EXPECTED: Final = (
     "redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, unix:///PATH for a socket,"
     " or redis+cluster://HOST:PORT[,HOST:PORT…] for Redis Cluster"

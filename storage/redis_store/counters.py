@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.ports import Charge, Correction, Counted, SharedCounters
-from storage.redis_store.line import ANSWER_WITHIN_S
 from storage.redis_store.servers import Script, Server
 
 SERVER_TIME: Final = "redis.call('TIME')"
@@ -92,11 +91,10 @@ return {{now, agreed}}
 
 
 class RedisCounters(SharedCounters):
-    """A call takes ``answer_within_s`` at most. ``clock`` is ``SERVER_TIME`` but for tests."""
+    """``clock`` is ``SERVER_TIME`` but for tests."""
 
-    def __init__(self, server: Server, *, answer_within_s: float = ANSWER_WITHIN_S, clock: str = SERVER_TIME) -> None:
+    def __init__(self, server: Server, *, clock: str = SERVER_TIME) -> None:
         self._server = server
-        self._within_s = answer_within_s
         now = _NOW.replace("{clock}", clock)
         self._charge = Script(now + _CHARGE.replace("KEEP", str(_KEEP_S)))
         self._correct = Script(_CORRECT.replace("KEEP", str(_KEEP_S)))
@@ -107,7 +105,7 @@ class RedisCounters(SharedCounters):
         arguments: list[int] = []
         for charge in charges:
             arguments += (charge.per_minute, charge.per_day, charge.requests)
-        return [Counted(*row) for row in await self._server.run(self._charge, keys, arguments, within_s=self._within_s)]
+        return [Counted(*row) for row in await self._server.run(self._charge, keys, arguments)]
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
         keys = [_key(one.account_id) for one in corrections]
@@ -115,10 +113,10 @@ class RedisCounters(SharedCounters):
         for one in corrections:
             arguments += (one.minute, one.more_in_minute, one.more_in_day)
             arguments += (one.least_in_minute, one.least_in_day, int(one.create))
-        await self._server.run(self._correct, keys, arguments, within_s=self._within_s)
+        await self._server.run(self._correct, keys, arguments)
 
     async def reopening(self, left_in: int | None) -> tuple[int, int]:
-        within_s = self._within_s if left_in is None else PATIENT_S
+        within_s = None if left_in is None else PATIENT_S
         asked = [-1 if left_in is None else left_in]
         (row,) = await self._server.run(self._reopening, [_RETURN_KEY], asked, within_s=within_s)
         return row[0], row[1]

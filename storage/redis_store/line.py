@@ -13,9 +13,10 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
+from storage.redis_store.address import ANSWER_WITHIN_S
+
 T = TypeVar("T")
 
-ANSWER_WITHIN_S: Final = 0.05
 MOMENT_S: Final = 0.005
 
 

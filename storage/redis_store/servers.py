@@ -16,9 +16,9 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from storage.redis_store.address import RedisAddress
+from storage.redis_store.address import ANSWER_WITHIN_S, RedisAddress
 from storage.redis_store.failures import translated
-from storage.redis_store.line import ANSWER_WITHIN_S, Line, finished
+from storage.redis_store.line import Line, finished
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ class Script:
 
 
 class Server(Protocol):
+    """Calls for which no ``within_s`` is given take as long as the server was made for."""
+
     @property
     def address(self) -> RedisAddress: ...
 
@@ -46,7 +48,7 @@ class Server(Protocol):
         keys: Sequence[str],
         arguments: Sequence[str | int],
         *,
-        within_s: float = ANSWER_WITHIN_S,
+        within_s: float | None = None,
     ) -> Sequence[Any]:
         """A row for each of ``keys``, in order. ``arguments`` are those of the first key, then those of the next.
 
@@ -54,7 +56,7 @@ class Server(Protocol):
         """
         ...
 
-    async def ask(self, *command: bytes | str | int, within_s: float = ANSWER_WITHIN_S) -> Any:
+    async def ask(self, *command: bytes | str | int, within_s: float | None = None) -> Any:
         """A command over one key, or over none.
 
         :raises StorageUnavailable: it is not known whether it was done.
@@ -72,8 +74,9 @@ class Server(Protocol):
 
 
 class SingleServer:
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, answer_within_s: float) -> None:
         self.address = address
+        self._within_s = answer_within_s
         self._line = Line(lambda: connection_to(address))
 
     async def run(
@@ -82,9 +85,10 @@ class SingleServer:
         keys: Sequence[str],
         arguments: Sequence[str | int],
         *,
-        within_s: float = ANSWER_WITHIN_S,
+        within_s: float | None = None,
     ) -> Sequence[Any]:
         count = len(keys)
+        within_s = within_s or self._within_s
         try:
             try:
                 rows = await self._line.ask("EVALSHA", script.sha, count, *keys, *arguments, within_s=within_s)
@@ -95,9 +99,9 @@ class SingleServer:
             raise translated(error, self.address) from error
         return _rows(rows)
 
-    async def ask(self, *command: bytes | str | int, within_s: float = ANSWER_WITHIN_S) -> Any:
+    async def ask(self, *command: bytes | str | int, within_s: float | None = None) -> Any:
         try:
-            return await self._line.ask(*command, within_s=within_s)
+            return await self._line.ask(*command, within_s=within_s or self._within_s)
         except (exceptions.RedisError, OSError) as error:
             raise translated(error, self.address) from error
 
@@ -111,8 +115,9 @@ class SingleServer:
 class ClusterServer:
     """The library finds out which node has which keys. A client that failed is replaced, and looks for itself again."""
 
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, answer_within_s: float) -> None:
         self.address = address
+        self._within_s = answer_within_s
         self._client: RedisCluster | None = None
         self._opening: asyncio.Task[RedisCluster] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -123,7 +128,7 @@ class ClusterServer:
         keys: Sequence[str],
         arguments: Sequence[str | int],
         *,
-        within_s: float = ANSWER_WITHIN_S,
+        within_s: float | None = None,
     ) -> Sequence[Any]:
         width = len(arguments) // len(keys)
         calls = [(key, arguments[place * width : (place + 1) * width]) for place, key in enumerate(keys)]
@@ -142,7 +147,7 @@ class ClusterServer:
 
         return await self._within(within_s, with_client)
 
-    async def ask(self, *command: bytes | str | int, within_s: float = ANSWER_WITHIN_S) -> Any:
+    async def ask(self, *command: bytes | str | int, within_s: float | None = None) -> Any:
         return await self._within(within_s, lambda client: client.execute_command(*command))
 
     async def info(self, *, within_s: float) -> Sequence[Mapping[str, str]]:
@@ -159,8 +164,8 @@ class ClusterServer:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _within(self, within_s: float, use: Callable[[RedisCluster], Awaitable[T]]) -> T:
-        deadline = asyncio.get_running_loop().time() + within_s
+    async def _within(self, within_s: float | None, use: Callable[[RedisCluster], Awaitable[T]]) -> T:
+        deadline = asyncio.get_running_loop().time() + (within_s or self._within_s)
         try:
             client = self._client or await self._opened(deadline)
             return await finished(use(client), deadline)
@@ -188,9 +193,10 @@ class ClusterServer:
             closing.add_done_callback(self._closing.discard)
 
 
-def server_at(address: RedisAddress) -> Server:
+def server_at(address: RedisAddress, *, answer_within_s: float = ANSWER_WITHIN_S) -> Server:
     """Not connected yet."""
-    return ClusterServer(address) if address.is_cluster else SingleServer(address)
+    kind = ClusterServer if address.is_cluster else SingleServer
+    return kind(address, answer_within_s)
 
 
 def connection_to(address: RedisAddress, *, number: int = 0) -> AbstractConnection:

@@ -10,6 +10,7 @@ from storage.redis_store.counters import RedisCounters
 from storage.redis_store.news import RedisNews
 from storage.redis_store.nonces import RedisNonces
 from storage.redis_store.servers import Server, server_at
+from storage.redis_store.sessions import RedisSessions
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class RedisStores:
     counters: RedisCounters
     news: RedisNews
     nonces: RedisNonces
+    sessions: RedisSessions
     server: Server
 
     async def check(self) -> RedisState:
@@ -33,10 +35,11 @@ class RedisStores:
 
 def open_redis(address: RedisAddress, *, nonce_period: int, nonces_given: int, answer_within_s: float) -> RedisStores:
     """Nothing is connected yet: Redis may come later, and go. Of nonces, see ``RedisNonces``."""
-    server = server_at(address)
+    server = server_at(address, answer_within_s=answer_within_s)
     return RedisStores(
-        counters=RedisCounters(server_at(address), answer_within_s=answer_within_s),
+        counters=RedisCounters(server_at(address, answer_within_s=answer_within_s)),
         news=RedisNews(server),
         nonces=RedisNonces(server, period=nonce_period, given=nonces_given),
+        sessions=RedisSessions(server),
         server=server,
     )

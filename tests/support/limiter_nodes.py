@@ -88,7 +88,7 @@ class WayToRedis(SharedCounters):
 
 class Node:
     def __init__(self, server: RedisProcess, clock: RedisClock, usage: UsageStore, workers: Callable[[], int]) -> None:
-        self.redis = WayToRedis(RedisCounters(server_at(server.address), answer_within_s=PATIENCE_S, clock=TEST_TIME))
+        self.redis = WayToRedis(RedisCounters(server_at(server.address, answer_within_s=PATIENCE_S), clock=TEST_TIME))
         self.noted: Counter[tuple[str, str]] = Counter()
         self.limiter = SharedLimiter(
             self.redis,

@@ -127,7 +127,7 @@ async def _main(redis_url: str, database: str, offset_s: str, *options: str) -> 
     clock = TEST_TIME if "--test-time" in options else SERVER_TIME
     while line := await reader.readline():
         work = msgspec.json.decode(line, type=Work)
-        counters = RecordedCounters(server_at(address_of(redis_url)), answer_within_s=PATIENCE_S, clock=clock)
+        counters = RecordedCounters(server_at(address_of(redis_url), answer_within_s=PATIENCE_S), clock=clock)
         counters.admitted, counters.refused = Counter(), Counter()
         limits = dict.fromkeys(Tier, TierLimits(per_minute=work.per_minute, per_day=work.per_day, keys=1))
         limiter = SharedLimiter(counters, stores.usage, OffsetClock(float(offset_s)), workers=lambda: 1, limits=limits)

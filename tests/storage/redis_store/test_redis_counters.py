@@ -23,7 +23,7 @@ class Desk:
     def __init__(self, server: RedisProcess) -> None:
         self.server = server
         self.clock = RedisClock(server, NOON)
-        self.counters = RedisCounters(server_at(server.address), answer_within_s=5.0, clock=TEST_TIME)
+        self.counters = RedisCounters(server_at(server.address, answer_within_s=5.0), clock=TEST_TIME)
 
     async def known(self, *account_ids: str, in_minute: int = 0, in_day: int = 0) -> None:
         minute = self.clock.redis_ms // MINUTE_MS

@@ -23,7 +23,7 @@ class Signing:
 
     def __init__(self, server: RedisProcess, count: int) -> None:
         self.clock = RedisClock(server)
-        redis = server_at(server.address)
+        redis = server_at(server.address, answer_within_s=5.0)
         self.close = redis.close
         self.allocator = RedisNonces(redis, period=PERIOD, given=SHARED, clock=TEST_TIME)
         self.cut: set[int] = set()

@@ -32,7 +32,7 @@ async def trouble(address: RedisAddress, *, within_s: float = 5.0) -> StorageUna
 
 @contextlib.asynccontextmanager
 async def counters_of(server: RedisProcess) -> AsyncIterator[RedisCounters]:
-    counters = RedisCounters(server_at(server.address))
+    counters = RedisCounters(server_at(server.address, answer_within_s=5.0))
     yield counters
     await counters.close()
 
@@ -97,7 +97,7 @@ async def test_a_user_who_may_not(own_redis: RedisProcess) -> None:
 async def test_the_rights_that_are_advised_are_enough(own_redis: RedisProcess) -> None:
     rights = "~vg:* resetchannels &vg:* +@read +@write +@connection +@scripting +@pubsub +info +time".split()
     own_redis.ask("ACL", "SETUSER", "gateway", "on", ">pw", *rights)
-    server = server_at(address_of(f"redis://gateway:pw@127.0.0.1:{own_redis.port}"))
+    server = server_at(address_of(f"redis://gateway:pw@127.0.0.1:{own_redis.port}"), answer_within_s=5.0)
     await check(server)
     counters = RedisCounters(server)
     await counters.correct([Correction(account_id="a", minute=1, create=True)])
