@@ -424,9 +424,12 @@ class Journal(Protocol):
 
     async def events(self, order_key: str) -> Sequence[JournalEvent]: ...
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """Take rows that need looking after: ``next_check_ms`` or, in SENDING, the lease has passed.
 
+        Those of the exchanges ``except_at`` are left alone.
         Each comes back with its fence raised by one, the new owner and a lease from ``now_ms``; no two callers get one.
         """
         ...

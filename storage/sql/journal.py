@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -155,11 +155,12 @@ class SqlJournal(Journal):
         query = select(*_EVENT_COLUMNS).where(journal_events.c.order_key == order_key).order_by(journal_events.c.number)
         return await self._database.read(lambda connection: [_event(found) for found in connection.execute(query)])
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """What has waited longest comes first. The next check of a claimed row is the end of its lease."""
-        return await self._database.write(
-            lambda connection: _claim(connection, owner, now_ms, now_ms + lease_ms, limit)
-        )
+        due = due_orders(now_ms, limit, except_at)
+        return await self._database.write(lambda connection: _claim(connection, owner, now_ms + lease_ms, due))
 
     async def next_due_ms(self) -> int | None:
         query = select(func.min(journal.c.due_ms)).where(journal.c.due_ms.is_not(None))
@@ -229,9 +230,9 @@ def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str
     return {"key": order_key, "present_fence": fence} | {f"from_{n}": state for n, state in enumerate(sources)}
 
 
-def _claim(connection: Connection, owner: str, now_ms: int, until_ms: int, limit: int) -> list[JournalRow]:
+def _claim(connection: Connection, owner: str, until_ms: int, due_now: Select[str, int]) -> list[JournalRow]:
     # SQLite has one writer at a time: nobody else claims meanwhile.
-    due = [order_key for order_key, _ in connection.execute(due_orders(now_ms, limit))]
+    due = [order_key for order_key, _ in connection.execute(due_now)]
     if not due:
         return []
     claimed = connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -75,11 +75,11 @@ def update_row(names: Iterable[str], sources: int) -> ReturningUpdate[Any]:
     )
 
 
-def due_orders(now_ms: int, limit: int) -> Select[str, int]:
+def due_orders(now_ms: int, limit: int, except_at: Collection[str]) -> Select[str, int]:
     """Keys of the orders that have to be looked after now: what has waited longest comes first."""
     return (
         select(journal.c.order_key, journal.c.due_ms)
-        .where(journal.c.due_ms <= now_ms)
+        .where(journal.c.due_ms <= now_ms, journal.c.exchange.not_in(except_at))
         .order_by(journal.c.due_ms, journal.c.leg, journal.c.order_key)
         .limit(limit)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
@@ -19,6 +19,7 @@ from storage.sql.journal import (
     row_values,
     storable,
 )
+from storage.sql.journal_statements import due_orders
 from storage.sql.postgresql.database import PostgresDatabase
 from storage.sql.postgresql.journal_statements import INSERT, INSERT_LEG, change_row, claim
 from storage.sql.statements import Compiled
@@ -96,8 +97,10 @@ class PostgresJournal(SqlJournal):
             known = self._changes[names, sources, logged] = change_row(names, sources, logged=logged)
         return known
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
-        statement = claim(owner, now_ms, now_ms + lease_ms, limit)
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
+        statement = claim(owner, now_ms + lease_ms, due_orders(now_ms, limit, except_at))
         return await self._at_once(lambda connection: [row_of(found) for found in connection.execute(statement)])
 
 

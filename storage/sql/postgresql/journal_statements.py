@@ -28,7 +28,6 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from storage.sql.journal_statements import (
     COLUMNS,
     NEW_ROW,
-    due_orders,
     insert_row,
     next_number,
     taken_over,
@@ -76,9 +75,9 @@ def change_row(names: Iterable[str], sources: int, *, logged: bool) -> Compiled:
     return Compiled(found, DIALECT)
 
 
-def claim(owner: str, now_ms: int, until_ms: int, limit: int) -> Executable:
+def claim(owner: str, until_ms: int, due_now: Select[str, int]) -> Executable:
     """Take over what is due and nobody else is taking, what has waited longest first."""
-    due = due_orders(now_ms, limit).with_for_update(skip_locked=True).cte("due")
+    due = due_now.with_for_update(skip_locked=True).cte("due")
     claimed = (
         update(journal)
         .where(journal.c.order_key == due.c.order_key)
