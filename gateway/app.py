@@ -7,8 +7,8 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -144,7 +144,7 @@ class Gateway:
         if self.sharing is not None:
             await self.sharing.join()
         sites = await make_site(self)
-        duties = [self.reconciler.run(), self._keep_house()]
+        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self._keep_house()]
         if self.sharing is not None:
             duties += self.sharing.duties(self.watch.hurry)
         tasks = [asyncio.create_task(duty) for duty in duties]
@@ -218,6 +218,8 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         stores = await database.open()
         stack.push_async_callback(stores.close)
         sharing = None
+        if settings.redis is None and database.is_shared:
+            _log.warning("limits are counted by this node alone: set VENUEGATE_REDIS_URL before another one is started")
         if settings.redis is not None:
             sharing = await open_sharing(settings.redis, stores, clock)
             stack.push_async_callback(sharing.close)

@@ -168,7 +168,14 @@ async def check_redis(environment: Environment) -> AsyncIterator[Finding]:
     """Whether the one that is configured can be used, and goes by the same time."""
     address = environment.settings.redis
     if address is None:
-        yield _ok("redis", "None is configured: limits are counted inside the one process")
+        if environment.database.is_shared:
+            yield _warning(
+                "redis",
+                "None is configured: every node that uses this database counts limits for itself",
+                "Set VENUEGATE_REDIS_URL before a second node is started",
+            )
+        else:
+            yield _ok("redis", "None is configured: limits are counted inside the one process")
         return
     try:
         state = await _asked(address)

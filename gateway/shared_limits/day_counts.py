@@ -28,6 +28,7 @@ class DayCounts:
         self._store = store
         self._clock = clock
         self._counts: dict[int, dict[str, int]] = {}
+        self._being_stored: dict[int, dict[str, int]] = {}
         self._lock = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None
 
@@ -39,10 +40,14 @@ class DayCounts:
                 self._flusher = asyncio.create_task(self._flush_while_needed())
         counts[account_id] = counts.get(account_id, 0) + requests
 
+    def unstored(self, day: int, account_id: str) -> int:
+        """How many requests of the day are perhaps not stored yet."""
+        return sum(counts.get(day, {}).get(account_id, 0) for counts in (self._counts, self._being_stored))
+
     async def flush(self) -> None:
         async with self._lock:
             for day in sorted(self._counts):
-                counts = self._counts.pop(day)
+                counts = self._being_stored[day] = self._counts.pop(day)
                 try:
                     await self._store.add(day_name(day), counts)
                 except StorageUnavailable as error:
@@ -50,6 +55,8 @@ class DayCounts:
                     for account_id, requests in counts.items():
                         self.add(day, account_id, requests)
                     return
+                finally:
+                    del self._being_stored[day]
 
     async def close(self) -> None:
         """Stop the background task and store what is left."""
