@@ -97,9 +97,12 @@ def _application(gateway: Gateway) -> web.Application:
 
     async def ready(request: web.Request) -> web.Response:
         problems = await gateway.problems()
-        return web.json_response(
-            {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
-        )
+        told = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "degraded": gateway.degraded(),
+        }
+        return web.json_response(told, status=503 if problems else 200)
 
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
