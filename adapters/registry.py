@@ -74,18 +74,21 @@ _PAPER: Final = Venue(
     credential_fields=paper.CREDENTIAL_FIELDS,
     open=_open_paper,
 )
-_DEXES: Final = tuple(
-    Venue(
+
+
+def venue_of(row: Row) -> Venue:
+    return Venue(
         exchange=row.exchange,
         networks=frozenset(row.hosts) | ({Network.PAPER} if row.exchange in SERVED_LOCALLY else set()),
         capabilities=row.capabilities,
         credential_fields=row.credential_fields,
         open=partial(_open_dex, row),
     )
-    for row in ROWS.values()
-)
 
-VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES)})
+
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
+    {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()))}
+)
 
 
 async def open_adapters(context: VenueContext) -> dict[str, Adapter]:

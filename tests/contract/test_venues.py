@@ -14,7 +14,7 @@ import pytest
 
 from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
 from adapters.ccxt_venues.apex import signing
-from adapters.registry import VENUES, VenueContext
+from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
@@ -106,7 +106,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     exchange: str = request.param
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
-        urls, fields = {}, {}
+        urls, fields, venue = {}, {}, VENUES[exchange]
         if exchange in OPENERS:
             local = OPENERS[exchange](tmp_path, clock.now_ms)
             urls[exchange] = await stack.enter_async_context(served(local.app))
@@ -115,10 +115,11 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             wire = WIRES[exchange]()
             urls[exchange] = (await stack.enter_async_context(recording(wire.answer))).url
             fields = dict(wire.secrets)
+            venue = venue_of(wire.row) if wire.row else venue
         transport = Transport()
         stack.push_async_callback(transport.close)
         context = VenueContext(data_dir=tmp_path, clock=clock, transport=transport, paper_urls=urls)
-        adapter = await VENUES[exchange].open(context)
+        adapter = await venue.open(context)
         stack.push_async_callback(adapter.close)
         credential = OpenCredential(
             credential_id="c-1", account_id="a-1", exchange=exchange, network=Network.PAPER, secrets=fields

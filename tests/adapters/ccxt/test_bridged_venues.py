@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,14 +14,14 @@ import pytest
 
 from adapters.ccxt_venues.refusals import rows_of
 from adapters.ccxt_venues.rows import ROWS
-from normalization.errors import ExchangeError, UnsupportedOperation
+from normalization.errors import ExchangeError
 from normalization.orders import Execution, Limit, Market, PostOnly, Stop, TimeInForce
 from normalization.venue_failures import Reason, VenueFailure, VenueNotReached, VenueRejected, VenueUnclear
-from tests.adapters.ccxt.bridge_rig import BridgedRig, bridged_rig, path_of
+from tests.adapters.ccxt.benches import Bench, bench_of
 from tests.adapters.ccxt.orders_to_place import TOKEN, submission
 from tests.adapters.ccxt.recorded import WIRES
 from tests.adapters.ccxt.recorded.wire import Wire
-from tests.adapters.ccxt.recording_server import Answer, Sent
+from tests.adapters.ccxt.recording_server import Answer
 
 DEEP = b"[" * 100_000
 ORDER = PostOnly(price=Decimal(50_000))
@@ -57,26 +56,10 @@ SIGNING_KEYS = {"private_key", "secret_key", "seeds"}
 BARE_LISTS = {"dydx", "hibachi"}
 
 
-class Bench:
-    def __init__(self, rig: BridgedRig, wire: Wire) -> None:
-        self.rig = rig
-        self.wire = wire
-        self.session = rig.session
-
-    def placements(self) -> list[Sent]:
-        return [sent for sent in self.rig.server.sent if f"{sent.method} {path_of(sent)}" in self.wire.places]
-
-
 @pytest.fixture(params=sorted(WIRES))
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    wire = WIRES[request.param]()
-    async with contextlib.AsyncExitStack() as stack:
-        opening = bridged_rig(ROWS[request.param], wire.secrets, {}, tmp_path, script=wire.answer)
-        try:
-            rig = await stack.enter_async_context(opening)
-        except UnsupportedOperation as lacking:
-            pytest.skip(lacking.message)
-        yield Bench(rig, wire)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench[Wire]]:
+    async with bench_of(request.param, WIRES[request.param](), tmp_path) as opened:
+        yield opened
 
 
 async def outcome(doing: Coroutine[Any, Any, Any]) -> Any:
@@ -86,7 +69,7 @@ async def outcome(doing: Coroutine[Any, Any, Any]) -> Any:
         return failure
 
 
-async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(bench: Bench) -> None:
+async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(bench: Bench[Wire]) -> None:
     for name, answer in HOSTILE.items():
         bench.rig.server.sent.clear()
         bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
@@ -95,7 +78,7 @@ async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(
         assert len(bench.placements()) == 1, name
 
 
-async def test_a_reply_that_proves_nothing_is_never_an_empty_answer(bench: Bench) -> None:
+async def test_a_reply_that_proves_nothing_is_never_an_empty_answer(bench: Bench[Wire]) -> None:
     btc, session = bench.rig.btc, bench.session
     await session.test()
     for name, answer in HOSTILE.items():
@@ -117,7 +100,7 @@ async def test_a_reply_that_proves_nothing_is_never_an_empty_answer(bench: Bench
             assert isinstance(found, VenueFailure), f"{name}, {number}: {found!r}"
 
 
-async def test_an_order_that_no_step_allows_is_not_sent(bench: Bench) -> None:
+async def test_an_order_that_no_step_allows_is_not_sent(bench: Bench[Wire]) -> None:
     bench.rig.server.sent.clear()
     for size, price in (("0", "50000"), ("-1", "50000"), ("0.000000001", "50000"), ("0.01", "0"), ("0.01", "50000.01")):
         execution = Limit(price=Decimal(price))
@@ -127,7 +110,7 @@ async def test_an_order_that_no_step_allows_is_not_sent(bench: Bench) -> None:
     assert bench.rig.server.sent == []
 
 
-async def test_a_time_in_force_that_the_venue_has_not_is_not_sent_as_another(bench: Bench) -> None:
+async def test_a_time_in_force_that_the_venue_has_not_is_not_sent_as_another(bench: Bench[Wire]) -> None:
     offered = bench.rig.row.capabilities.times_in_force
     for time_in_force in set(TimeInForce) - offered:
         bench.rig.server.sent.clear()
@@ -138,7 +121,7 @@ async def test_a_time_in_force_that_the_venue_has_not_is_not_sent_as_another(ben
         assert bench.placements() == []
 
 
-async def test_nobody_is_paid_and_nothing_is_approved_whatever_is_placed(bench: Bench) -> None:
+async def test_nobody_is_paid_and_nothing_is_approved_whatever_is_placed(bench: Bench[Wire]) -> None:
     executions: tuple[Execution, ...] = (ORDER, Market(), Stop(trigger_price=Decimal(70_000)))
     for number, execution in enumerate(executions):
         bench.rig.client_id = bench.rig.row.client_id(bytes([number]) * 16)
@@ -149,7 +132,7 @@ async def test_nobody_is_paid_and_nothing_is_approved_whatever_is_placed(bench: 
         assert not [word for word in (b"builder", b"broker", b"referral", b"integrator", b"ccxt") if word in words]
 
 
-async def test_a_key_that_the_venue_repeats_is_not_told(bench: Bench) -> None:
+async def test_a_key_that_the_venue_repeats_is_not_told(bench: Bench[Wire]) -> None:
     keys = {field.name: bench.wire.secrets[field.name] for field in bench.rig.row.credential_fields if field.secret}
     said_back = json.dumps({"success": False, "status": "ERROR", "code": 1, "message": str(keys), "error": str(keys)})
     bench.wire.instead = {".*": Answer(said_back.encode(), 401)}
@@ -164,7 +147,7 @@ async def test_a_key_that_the_venue_repeats_is_not_told(bench: Bench) -> None:
         assert not [key for key in keys.values() if key in failure.text]
 
 
-async def test_a_market_that_is_listed_no_more_is_not_traded(bench: Bench) -> None:
+async def test_a_market_that_is_listed_no_more_is_not_traded(bench: Bench[Wire]) -> None:
     gone = msgspec.structs.replace(bench.rig.btc, symbol="GONE-USD-PERP")
     bench.rig.server.sent.clear()
     failure = await outcome(bench.session.place_order(submission(gone, ORDER, client_id=bench.rig.client_id)))
@@ -173,7 +156,7 @@ async def test_a_market_that_is_listed_no_more_is_not_traded(bench: Bench) -> No
     assert bench.placements() == []
 
 
-async def test_a_market_order_without_a_price_to_start_from_was_not_sent(bench: Bench) -> None:
+async def test_a_market_order_without_a_price_to_start_from_was_not_sent(bench: Bench[Wire]) -> None:
     await bench.session.get_balance()
     bench.wire.instead = {".*": Answer(b"", 500)}
     failure = await outcome(bench.session.place_order(bench.rig.order(Market())))
@@ -181,7 +164,7 @@ async def test_a_market_order_without_a_price_to_start_from_was_not_sent(bench: 
     assert bench.placements() == []
 
 
-async def test_a_malformed_secret_is_told_without_repeating_it(bench: Bench) -> None:
+async def test_a_malformed_secret_is_told_without_repeating_it(bench: Bench[Wire]) -> None:
     secret = {field.name: field for field in bench.rig.row.credential_fields if field.secret}
     for name, field in secret.items():
         assert field.check(bench.wire.secrets[name]) is None
