@@ -103,23 +103,20 @@ CASES: Final = [
     ),
     Case(exchange="derive", operation="limit IOC", execution=IOC, theirs=REWARDED, ours={**DERIVE, **UNTIL}),
     Case(exchange="derive", operation="limit FOK", execution=FOK, theirs=REWARDED, ours={**DERIVE, **UNTIL}),
-    Case(
-        exchange="derive",
-        operation="stopLossPrice market",
-        execution=STOP,
-        side=Side.SELL,
-        reduce_only=True,
-        theirs=REWARDED,
-        ours={**DERIVE, "limit_price": "46550", "max_fee": "239.65"},
-    ),
-    Case(
-        exchange="derive",
-        operation="takeProfitPrice market",
-        execution=TAKE_PROFIT,
-        side=Side.SELL,
-        reduce_only=True,
-        theirs=REWARDED,
-        ours={**DERIVE, "limit_price": "57000", "max_fee": "271"},
+    *(
+        Case(
+            exchange="derive",
+            operation=operation,
+            execution=execution,
+            side=Side.SELL,
+            reduce_only=True,
+            theirs=REWARDED,
+            ours={**DERIVE, "limit_price": limit, "max_fee": fee},
+        )
+        for operation, execution, limit, fee in (
+            ("stopLossPrice market", STOP, "46550", "239.65"),
+            ("takeProfitPrice market", TAKE_PROFIT, "57000", "271"),
+        )
     ),
 ]
 
