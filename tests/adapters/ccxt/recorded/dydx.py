@@ -74,6 +74,7 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
     :raises InvalidSignature: it is not.
     """
     from ccxt.static_dependencies.dydx_v4_client import registry  # type: ignore[import-untyped]
+
     # Its classes are made when it is imported: no type checker knows them.
     tx_pb2: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
 
