@@ -60,24 +60,52 @@ class TriggerSource(StrEnum):
     INDEX = "index"
 
 
+class Dedupe(StrEnum):
+    """Which of an account's orders a new one must not share its client id with, by the venue's own rule."""
+
+    NONE = "none"
+    OPEN_ORDERS = "open orders"
+    RECENT_ORDERS = "recent orders"
+    EVERY_ORDER = "every order"
+
+
+class LeverageScope(StrEnum):
+    """What a change of leverage applies to."""
+
+    MARKET = "market"
+    ACCOUNT = "account"
+    NONE = "none"
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What is true of a venue. ``unsupported`` says, per missing capability, what the caller can do instead.
 
+    ``emulated`` says how, per capability that is there, where the venue has no request of its own for it.
     ``request_expiry``: the venue refuses a request after its valid-until, so absence can be proved.
+    ``triggers_expire``: that holds for trigger orders too.
     ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
     ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
+    ``judges_later``: an order is acknowledged before it is judged; that it was refused is told by a lookup.
     ``native_batch_size`` is 1 where a batch is sent leg by leg. ``times_in_force`` are those of limit orders.
+    ``client_id`` is how the venue spells a client order id, ``least_privilege`` the weakest key that can trade there.
     """
 
     supports: frozenset[Capability]
     unsupported: Mapping[Capability, str] = {}
+    emulated: Mapping[Capability, str] = {}
     native_batch_size: int = 1
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     request_expiry: bool
+    triggers_expire: bool = True
     lookup_includes_finished: bool
     visibility_lag_ms: int = 30_000
+    judges_later: bool = False
     trigger_source: TriggerSource = TriggerSource.MARK
     needs_market_to_cancel: bool = False
+    client_id: str = ""
+    dedupe: Dedupe = Dedupe.NONE
+    leverage_scope: LeverageScope = LeverageScope.MARKET
+    least_privilege: str = ""
 
 
 class CredentialField(msgspec.Struct, frozen=True, kw_only=True):

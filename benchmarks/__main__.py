@@ -15,19 +15,21 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from benchmarks import memory, report
+from benchmarks import latency, memory, report
 from benchmarks.load import LoadFailed, connect, run_load
 from benchmarks.rounds import LOADS, Loading, Plan, WrongAnswer, measure
 from benchmarks.server import Cores, ServerFailed, started
 from benchmarks.summary import summarize, verdict
 
-OUT: Final = Path(__file__).resolve().parent / "out"
 LONG: Final = Plan(rounds=15, seconds=2.0, warm_up_s=2.0, callers=400)
 SHORT: Final = Plan(rounds=5, seconds=0.5, warm_up_s=0.3, callers=150)
 # In the database, and used of them: more than a gateway remembers.
 LONG_KEYS: Final = (1_000_000, 20_000)
 SHORT_KEYS: Final = (100_000, 12_000)
 MEMORY: Final = "memory"
+LATENCY: Final = "latency"
+LONG_ORDERS: Final = 20_000
+SHORT_ORDERS: Final = 2_000
 
 Tell = Callable[[str], None]
 
@@ -38,9 +40,14 @@ async def run(given: argparse.Namespace, directory: Path, tell: Tell) -> dict[st
         plan = Plan(rounds=given.rounds, seconds=plan.seconds, warm_up_s=plan.warm_up_s, callers=plan.callers)
     cores = Cores()
     cores.pin_load()
-    wanted = given.only or [MEMORY, *(load.name for load in LOADS)]
+    wanted = given.only or [MEMORY, LATENCY, *(load.name for load in LOADS)]
     loads = [load for load in LOADS if load.name in wanted]
     summary: dict[str, Any] = summarize(await measure(plan, loads, directory, cores, tell))
+    if LATENCY in wanted:
+        tell("orders at half load")
+        orders = SHORT_ORDERS if given.short else LONG_ORDERS
+        measured = await latency.measure("order", directory / "latency", cores, orders=orders)
+        summary |= measured.summary("order")
     if MEMORY in wanted and sys.platform == "linux":
         rows, used = SHORT_KEYS if given.short else LONG_KEYS
         tell("memory after start")
@@ -48,6 +55,8 @@ async def run(given: argparse.Namespace, directory: Path, tell: Tell) -> dict[st
         tell(f"memory with {rows:,} keys")
         growth = await memory.growth_mib(directory / "keys", cores, rows=rows, used=used)
         summary |= {"rss_growth_million_keys_mib": round(growth, 1), "key_rows": rows}
+        tell("memory with MCP sessions")
+        summary["mcp_sessions_mib"] = round(await memory.sessions_mib(directory / "sessions", cores), 1)
     summary["run"] = {
         "rounds": plan.rounds,
         "seconds": plan.seconds,
@@ -71,7 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="at most a minute")
     parser.add_argument("--rounds", type=int, help="how many rounds")
-    parser.add_argument("--only", action="append", choices=[*names, MEMORY], help="measure only this; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*names, MEMORY, LATENCY], help="measure only this; may be repeated"
+    )
     parser.add_argument("--profile", choices=names, help="measure nothing; show where a server's time goes")
     given = parser.parse_args()
     errors = Console(stderr=True)
@@ -91,7 +102,7 @@ def main() -> None:
     except (LoadFailed, ServerFailed, WrongAnswer) as failure:
         errors.print(f"The benchmark failed: {failure}", style="red", markup=False)
         sys.exit(2)
-    report.write(summary, OUT)
+    report.write(summary, report.OUT)
     report.show(summary, Console())
     problem = verdict(summary)
     if problem is not None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from benchmarks.summary import MEANINGS
 
+OUT: Final = Path(__file__).resolve().parent / "out"
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.md"
 

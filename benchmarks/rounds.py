@@ -12,7 +12,18 @@ import msgspec
 
 from benchmarks.load import Load, connect, run_load
 from benchmarks.server import Cores, Server, started
-from benchmarks.wire import Accounts, NewOrders, Requests, reads, same_orders
+from benchmarks.wire import (
+    Accounts,
+    Gaps,
+    NewOrders,
+    Requests,
+    batch_of_ten,
+    called_limit_order,
+    called_reads,
+    limit_order,
+    reads,
+    same_orders,
+)
 
 _BUSY: Final = 16
 _PER_CALLER: Final = 30
@@ -32,17 +43,23 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One load in one round. CPU is the server process's, all of its threads.
 
-    ``first_cpu_us`` is per request of the lead-in, where each caller comes once.
+    ``first_cpu_us`` is per request of the lead-in, where each caller comes once. ``gaps`` are the worst of the event
+    loop, where the server watches it.
     """
 
     cpu_us: float
     per_second: float
     commits: float
     first_cpu_us: float
+    gaps: Gaps = Gaps()
 
 
 _HEADERS: Final = (b"x-request-id: ", b"x-ratelimit-remaining-minute: ", b"x-ratelimit-remaining-day: ")
-_new_orders: Final = NewOrders()
+_new_orders: Final = NewOrders(limit_order)
+_called_orders: Final = NewOrders(called_limit_order)
+_new_batches: Final = NewOrders(batch_of_ten)
+_OPEN: Final = (*_HEADERS, b'"status":"open"')
+_PLACED: Final = (b'\r\n\r\n{"success":true}',)
 
 LOADS: Final[Sequence[Loading]] = (
     Loading(name="aiohttp", server="aiohttp", requests=same_orders, proof=(b'\r\n\r\n{"success":true}',)),
@@ -50,7 +67,14 @@ LOADS: Final[Sequence[Loading]] = (
     Loading(name="read", server="path", requests=reads, proof=(*_HEADERS, b'"markprice":')),
     Loading(name="order", server="order", requests=_new_orders, proof=(*_HEADERS, b'"status":"open"')),
     Loading(name="order_alone", server="order", requests=_new_orders, connections=1, proof=(b'"status":"open"',)),
+    Loading(name="mcp_order", server="order", requests=_called_orders, proof=_OPEN),
+    Loading(name="mcp_read", server="path", requests=called_reads, proof=(*_HEADERS, b'"markprice":')),
     Loading(name="fastapi", server="fastapi", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="hyperliquid_order", server="hyperliquid", requests=_new_orders, proof=_OPEN),
+    Loading(name="hyperliquid_ccxt", server="hyperliquid_ccxt", requests=_new_orders, proof=_PLACED),
+    Loading(name="paradex_order", server="paradex", requests=_new_orders, proof=_OPEN),
+    Loading(name="paradex_ccxt", server="paradex_ccxt", requests=_new_orders, connections=4, proof=_PLACED),
+    Loading(name="paradex_batch", server="paradex_watched", requests=_new_batches, connections=4, proof=_OPEN),
 )
 
 
@@ -101,6 +125,7 @@ async def _turn(load: Loading, server: Server, callers: int, seconds: float) -> 
         per_second=done.answers / done.seconds,
         commits=used.commits / done.answers,
         first_cpu_us=first.cpu_s / len(server.callers) * 1e6,
+        gaps=used.gaps,
     )
 
 
@@ -113,7 +138,10 @@ async def _answered(load: Loading, server: Server, most: int, seconds: float) ->
     after = await server.accounts()
     _require_proof(load, connections[0].first_answer)
     return done, Accounts(
-        cpu_s=after.cpu_s - before.cpu_s, rss_bytes=after.rss_bytes, commits=after.commits - before.commits
+        cpu_s=after.cpu_s - before.cpu_s,
+        rss_bytes=after.rss_bytes,
+        commits=after.commits - before.commits,
+        gaps=after.gaps,
     )
 
 

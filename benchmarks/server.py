@@ -86,7 +86,13 @@ class Server:
 
 @asynccontextmanager
 async def started(
-    name: str, directory: Path, cores: Cores, *, callers: int, profile: Path | None = None
+    name: str,
+    directory: Path,
+    cores: Cores,
+    *,
+    callers: int,
+    instruments: int | None = None,
+    profile: Path | None = None,
 ) -> AsyncIterator[Server]:
     """A running server of ``benchmarks.servers``.
 
@@ -95,6 +101,8 @@ async def started(
     arguments = [name, str(directory), "--callers", str(callers)]
     if cores.server is not None:
         arguments += ["--core", str(cores.server)]
+    if instruments is not None:
+        arguments += ["--instruments", str(instruments)]
     if profile is not None:
         arguments += ["--profile", str(profile)]
     process = await asyncio.create_subprocess_exec(

@@ -19,6 +19,7 @@ from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
 from gateway.data_dir import claimed
+from gateway.database import concerns, database_of
 from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
@@ -28,6 +29,7 @@ from gateway.local_venues import LocalVenueAt, all_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
+from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
 from gateway.orders.reconciler import Reconciler
@@ -38,7 +40,7 @@ from gateway.settings import Settings
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
-from storage.sql import Stores, open_sqlite
+from storage.sql import Stores
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -87,7 +89,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=True,
+            alone=settings.database_url is None,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -105,7 +107,7 @@ class Gateway:
             credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
-            orders=self.desk,
+            orders=ConfirmedOrders(self.desk, stores.journal),
             clock=clock,
         )
         self.pipeline = Pipeline(
@@ -123,6 +125,7 @@ class Gateway:
             authenticator=self.authenticator,
             limiter=self.limiter,
             dispatcher=dispatcher,
+            keyring=keyring,
             metrics=self.metrics,
             clock=clock,
         )
@@ -168,6 +171,7 @@ class Gateway:
             try:
                 await self.flush()
                 await self.sessions.close_idle()
+                await self.ledger.forget_decided()
             except Exception:
                 _log.exception("housekeeping failed; it is tried again in a minute")
 
@@ -190,7 +194,10 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(claimed(settings.data_dir))
-        stores = await open_sqlite(settings.data_dir / "venuegate.db")
+        database = database_of(settings)
+        for concern in await concerns(database, clock):
+            _log.warning(concern)
+        stores = await database.open()
         stack.push_async_callback(stores.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}

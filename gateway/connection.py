@@ -83,7 +83,9 @@ class Connection(web.RequestHandler):
 
         ``head`` is given where nothing else came with it but its body.
         """
-        if self._begun or not payload.is_eof() or not self._is_idle() or not self._endpoint.takes(message):
+        if self._begun or not payload.is_eof() or not self._is_idle():
+            return False
+        if not self._endpoint.takes(message, payload.total_bytes):
             return False
         credentials, body = credentials_in(message.headers, self._peer), payload.read_nowait()
         is_1_1, keeps_alive = message.version >= HttpVersion11, not message.should_close
@@ -101,7 +103,7 @@ class Connection(web.RequestHandler):
             self._begun = outcome
             return False
         if self.transport is not None:
-            self.transport.write(outcome.rendered(is_1_1, keeps_alive))
+            self.transport.write(outcome.head(is_1_1=is_1_1, keep_alive=keeps_alive) + outcome.body)
         if keeps_alive:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -42,6 +43,7 @@ class VenueCall(msgspec.Struct, frozen=True, kw_only=True):
     markets: Markets
     instruments: Sequence[Instrument]
     orders: OrderDesk
+    confirm_above: Decimal | None
     timings: Timings
 
 
@@ -74,7 +76,10 @@ class Dispatcher:
         self._orders = orders
         self._clock = clock
 
-    async def perform(self, principal: Principal, operation: Operation, request: Request, timings: Timings) -> Reply:
+    async def perform(
+        self, principal: Principal, operation: Operation, request: Request, timings: Timings, *, confirmed: bool = False
+    ) -> Reply:
+        """``confirmed``: a person has said yes to the orders of this request."""
         if not isinstance(request, CredentialRequest):
             if isinstance(request, AccountRequest):
                 return await request.answer(AccountCaller(principal=principal, directory=self._directory))
@@ -97,6 +102,7 @@ class Dispatcher:
                     markets=markets,
                     instruments=instruments,
                     orders=self._orders,
+                    confirm_above=None if confirmed else principal.scopes.confirm_above,
                     timings=timings,
                 )
                 timings.enter("venue")

@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -24,11 +24,13 @@ from adapters.base import Network
 from adapters.registry import Venue, VenueContext
 from adapters.transport import Transport
 from gateway.clock import Clock
+from gateway.database import concerns
 from gateway.keyring import MAKE_MASTER_KEY, Keyring, MasterKeyError, MasterKeyFile, MasterKeyRing
 from gateway.settings import Settings
 from normalization.errors import GatewayError
 from normalization.venue_failures import VenueFailure
 from storage.ports import Directory, StorageUnavailable
+from storage.sql import Place
 
 LEAST_PYTHON: Final = (3, 11)
 LEAST_FREE_MIB: Final = 100
@@ -57,14 +59,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the doctor looks at. ``open_directory`` opens a database that is there and closes it afterwards."""
+    """What the doctor looks at."""
 
     settings: Settings
-    database: Path
+    database: Place
     venues: Mapping[str, Venue]
     clock: Clock
-    check_database: Callable[[Path], None]
-    open_directory: Callable[[Path], contextlib.AbstractAsyncContextManager[Directory]]
     python: tuple[int, ...] = sys.version_info[:3]
 
 
@@ -120,14 +120,19 @@ def _check_space(path: Path) -> Finding:
 
 
 async def check_database(environment: Environment) -> Finding:
-    path = environment.database
-    if not path.exists():
-        return _warning("database", f"{path} does not exist yet", "`venuegate serve` or `accounts create` makes it")
+    place = environment.database
+    if not place.exists():
+        return _warning(
+            "database", f"{place.name} does not exist yet", "`venuegate serve` or `accounts create` makes it"
+        )
     try:
-        await asyncio.to_thread(environment.check_database, path)
+        await place.check()
+        warnings = await concerns(place, environment.clock)
     except StorageUnavailable as error:
         return _failure("database", error.problem, error.advice)
-    return _ok("database", f"{path.name} opens, has this version's tables and takes writes")
+    if warnings:
+        return _warning("database", " ".join(warnings), "It serves as it is, but what it promises depends on this")
+    return _ok("database", f"{place.name} opens, has this version's tables and takes writes")
 
 
 async def check_master_key(environment: Environment) -> Finding:
@@ -139,7 +144,7 @@ async def check_master_key(environment: Environment) -> Finding:
         ring = MasterKeyRing.load(source)
         if not environment.database.exists():
             return _ok("master key", "It can be read; there is no database yet that it has to open")
-        async with environment.open_directory(environment.database) as directory:
+        async with _directory_of(environment.database) as directory:
             stored = await directory.secrets()
             if not stored:
                 return _ok("master key", "It can be read; the database has nothing yet that it has to open")
@@ -187,12 +192,21 @@ async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
             await transport.close()
 
 
+@contextlib.asynccontextmanager
+async def _directory_of(place: Place) -> AsyncIterator[Directory]:
+    stores = await place.open()
+    try:
+        yield stores.directory
+    finally:
+        await stores.close()
+
+
 async def _networks_in_use(environment: Environment) -> dict[str, set[str]]:
     """The networks of each exchange that some credential is for; the paper venue is always looked at."""
     found = {"paper": {Network.PAPER.value}}
     if environment.database.exists():
         with contextlib.suppress(StorageUnavailable):
-            async with environment.open_directory(environment.database) as directory:
+            async with _directory_of(environment.database) as directory:
                 for credential in await directory.credentials():
                     found.setdefault(credential.exchange, set()).add(credential.network)
     return found

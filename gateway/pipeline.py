@@ -72,8 +72,11 @@ class Pipeline:
         except GatewayError:
             return None
 
-    async def handle(self, credentials: Credentials, body: bytes, trace: Trace) -> Answer:
-        """Answer one request. Never raises but for cancellation: every failure is an answer with a stable code."""
+    async def handle(self, credentials: Credentials, body: bytes, trace: Trace, *, confirmed: bool = False) -> Answer:
+        """Answer one request; ``confirmed`` where a person has said yes to the orders in it.
+
+        Never raises but for cancellation: every failure is an answer with a stable code.
+        """
         timings = trace.timings
         try:
             timings.enter("auth")
@@ -86,7 +89,7 @@ class Pipeline:
             trace.operation = operation.name
             principal.require_operation(operation.name, operation.minimum_tier)
             request = envelope.request()
-            reply = await self._dispatcher.perform(principal, operation, request, timings)
+            reply = await self._dispatcher.perform(principal, operation, request, timings, confirmed=confirmed)
             return Answer(reply.http_status, codec.encode(reply))
         except LimitExceeded as error:
             trace.usage = error.usage

@@ -40,7 +40,6 @@ _KNOWN: Final = (
 )
 _NOT_BUILT: Final = {
     "redis_url": "this build counts limits inside its process and cannot use Redis",
-    "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
 }
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
@@ -48,6 +47,15 @@ _NO: Final = frozenset({"0", "false", "no", "off"})
 
 
 T = TypeVar("T")
+
+
+class DatabaseUrl(msgspec.Struct, frozen=True):
+    """Where a PostgreSQL database is, with user and password: it is not shown."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "DatabaseUrl(hidden)"
 
 
 class SettingsError(Exception):
@@ -63,7 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
+    directory. ``warnings`` are for the log.
     """
 
     host: str
@@ -79,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    database_url: DatabaseUrl | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -108,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            database_url=reader.database_url("database_url"),
             warnings=_unknown(environ),
         )
         _refuse_what_is_not_built(reader, workers)
@@ -158,6 +169,9 @@ class _Reader:
 
     def url(self, name: str) -> str | None:
         return self._parsed(name, None, "an address such as https://gateway.example.com", _base_url)
+
+    def database_url(self, name: str) -> DatabaseUrl | None:
+        return self._parsed(name, None, "an address such as postgresql://user:password@host:5432/venuegate", _database)
 
     def complain(self, name: str, problem: str) -> None:
         """Note what is wrong with a setting, under the name by which it was given."""
@@ -226,6 +240,11 @@ def _whole_number(text: str, least: int, most: int) -> int | None:
 def _truth(text: str) -> bool | None:
     word = text.lower()
     return True if word in _YES else False if word in _NO else None
+
+
+def _database(text: str) -> DatabaseUrl | None:
+    scheme, separator, rest = text.partition("://")
+    return DatabaseUrl(text) if scheme in ("postgresql", "postgres") and separator and rest else None
 
 
 def _base_url(text: str) -> str | None:

@@ -2,12 +2,14 @@
 
 Times are UTC epoch milliseconds. Ids are UUID strings made by the caller. Every method that changes something returns
 when the change is durable, unless it says otherwise, and raises ``StorageUnavailable`` when it could not be made; then
-nothing was changed.
+nothing was changed, unless the connection to a server was lost in the middle of its commit: nobody knows what became of
+that, and who repeats it finds out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -49,11 +51,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scopes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed."""
+    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed.
+
+    ``confirm_above`` is the value of a request's orders, in quote units, above which a person has to say yes to them.
+    """
 
     operations: frozenset[str] | None = None
     credentials: frozenset[str] | None = None
     exchanges: frozenset[str] | None = None
+    confirm_above: Decimal | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,9 +309,12 @@ class Journal(Protocol):
 
     async def events(self, order_key: str) -> Sequence[JournalEvent]: ...
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """Take rows that need looking after: ``next_check_ms`` or, in SENDING, the lease has passed.
 
+        Those of the exchanges ``except_at`` are left alone.
         Each comes back with its fence raised by one, the new owner and a lease from ``now_ms``; no two callers get one.
         """
         ...

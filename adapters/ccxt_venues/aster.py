@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.base import NATIVE, Capabilities, Capability, CredentialField, Network, TriggerSource
+from adapters.base import NATIVE, Capabilities, Capability, CredentialField, Dedupe, Network, TriggerSource
 from adapters.ccxt_venues.bridge.library import keccak256
-from adapters.ccxt_venues.bridge.quirks import Document, Quirks
-from adapters.ccxt_venues.bridge.service import BridgedService
+from adapters.ccxt_venues.bridge.quirks import ALL_TIMES_IN_FORCE, Document, Quirks
+from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.hyperliquid.signing import Signer
 from adapters.ccxt_venues.numbers import exact
 from adapters.ccxt_venues.secret_checks import ethereum_address, ethereum_key
-from adapters.ccxt_venues.venue import Row, Service, Site
 from normalization.accounts import Balance
 from normalization.decimals import ZERO, trimmed
-from normalization.orders import Stop, TakeProfit
+from normalization.orders import Side, Stop, TakeProfit
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE - {Capability.PROTECTION, Capability.MARKETS_WITH_FUNDING},
@@ -27,7 +26,9 @@ CAPABILITIES: Final = Capabilities(
     request_expiry=False,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
-    needs_market_to_cancel=True,
+    client_id="32 hex digits",
+    dedupe=Dedupe.OPEN_ORDERS,
+    least_privilege="an API wallet: trades, cannot withdraw",
 )
 
 _LISTS: Final = ("/openOrders", "/positionRisk", "/userTrades", "/balance", "/klines")
@@ -62,7 +63,7 @@ def _is_shaped(path: str, document: Document) -> bool:
     return isinstance(document, list if path.endswith(_LISTS) else dict) and document != {}
 
 
-def _trigger(execution: Stop | TakeProfit) -> dict[str, Any]:
+def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
     name = "stopLossPrice" if isinstance(execution, Stop) else "takeProfitPrice"
     return {name: trimmed(execution.trigger_price), "workingType": "MARK_PRICE"}
 
@@ -77,32 +78,30 @@ def _balance(document: Document) -> Balance:
 
 QUIRKS: Final = Quirks(
     ccxt_id="aster",
-    urls=lambda host: {
-        "fapiPublic": f"{host}/fapi",
-        "fapiPrivate": f"{host}/fapi",
-        "sapiPublic": f"{host.replace('//fapi.', '//sapi.')}/api",
-        "sapiPrivate": f"{host.replace('//fapi.', '//sapi.')}/api",
+    urls={
+        Network.MAINNET: {
+            "fapiPublic": "https://fapi.asterdex.com/fapi",
+            "fapiPrivate": "https://fapi.asterdex.com/fapi",
+            "sapiPublic": "https://sapi.asterdex.com/api",
+            "sapiPrivate": "https://sapi.asterdex.com/api",
+        }
     },
     config=_config,
     refusal=_refusal,
     is_shaped=_is_shaped,
     trigger=_trigger,
     balance=_balance,
+    limit=ALL_TIMES_IN_FORCE,
     # ccxt would send Python's "True", and postOnly beside what it turns it into.
     post_only={"timeInForce": "GTX"},
     reduce_only={"reduceOnly": "true"},
-    market_params={"type": "swap"},
+    listing={"type": "swap"},
     weight_per_minute=2_400,
 )
 
-
-def _serve(site: Site) -> Service:
-    return BridgedService(site, QUIRKS)
-
-
-ASTER: Final = Row(
-    exchange="aster",
-    hosts={Network.MAINNET: "https://fapi.asterdex.com"},
+ASTER: Final = bridged(
+    "aster",
+    quirks=QUIRKS,
     capabilities=CAPABILITIES,
     credential_fields=(
         CredentialField(
@@ -119,5 +118,4 @@ ASTER: Final = Row(
     ),
     client_id=lambda token: token.hex(),
     describe=lambda secrets: secrets.get("account_address", ""),
-    serve=_serve,
 )

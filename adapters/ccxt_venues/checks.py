@@ -15,17 +15,17 @@ def check(submission: Submission) -> None:
     """:raises VenueRejected: a size or price that is not positive, or off its step. Nothing was sent."""
     intent, instrument = submission.intent, submission.instrument
     if not _is_positive(intent.size) or not is_multiple(intent.size, instrument.lot_size):
-        raise _refused(f"size {intent.size:f} is no multiple of {trimmed(instrument.lot_size)}")
+        raise refused(f"size {intent.size:f} is no multiple of {trimmed(instrument.lot_size)}")
     for name, price in (("price", intent.price), ("trigger price", intent.trigger_price)):
         if price is not None and (not _is_positive(price) or not instrument.on_tick(price)):
-            raise _refused(f"{name} {price:f} is no multiple of {trimmed(instrument.tick_at(price))}")
+            raise refused(f"{name} {price:f} is no multiple of {trimmed(instrument.tick_at(price))}")
 
 
 def refuse_fill_or_kill(submission: Submission, exchange: str) -> None:
     """:raises VenueRejected: it is fill-or-kill, which the venue would take for something else."""
     execution = submission.intent.execution
     if isinstance(execution, Limit) and execution.time_in_force is TimeInForce.FOK:
-        raise _refused(f"{exchange} has no fill-or-kill orders: use IOC, which drops what does not fill at once")
+        raise refused(f"{exchange} has no fill-or-kill orders: use IOC, which drops what does not fill at once")
 
 
 def bound_price(instrument: Instrument, best: Decimal, slippage_bps: int, *, buying: bool) -> Decimal:
@@ -36,7 +36,7 @@ def bound_price(instrument: Instrument, best: Decimal, slippage_bps: int, *, buy
     factor = Decimal(slippage_bps) / 10_000
     price = instrument.round_down(best * (1 + factor)) if buying else instrument.round_up(best * (1 - factor))
     if price <= 0:
-        raise _refused("the slippage bound leaves no price")
+        raise refused("the slippage bound leaves no price")
     return price
 
 
@@ -44,5 +44,6 @@ def _is_positive(value: Decimal) -> bool:
     return is_sane(value) and value > 0
 
 
-def _refused(problem: str) -> VenueRejected:
+def refused(problem: str) -> VenueRejected:
+    """What was found wrong before anything was sent."""
     return VenueRejected(Reason.INVALID_ORDER, f"nothing was sent: {problem}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -31,8 +32,11 @@ T = TypeVar("T")
 
 BEFORE_SENDING_S: Final = 2.0
 _HOLD_S: Final = 2
+_NAMES: Final = re.compile(rb'"([^"]*)"\s*:')
 
 _PRIORITIES: Final = {Action.CANCEL: Priority.CANCEL, Action.PLACE: Priority.PLACE, Action.SET: Priority.PLACE}
+_PUBLIC_HEADERS: Final = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+_SHORTEST_SECRET: Final = 6
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError, TypeError, RecursionError)
 
 
@@ -68,6 +72,21 @@ class Link:
 
         :raises VenueFailure: and nothing else.
         """
+        return await self.ask_whole(
+            action, request, lambda reply: parse(reply.body), weight=weight, budgets=budgets, max_body=max_body
+        )
+
+    async def ask_whole(
+        self,
+        action: Action,
+        request: Request,
+        parse: Callable[[Reply], T],
+        *,
+        weight: float = 1,
+        budgets: Sequence[Budget] = (),
+        max_body: int = MAX_BODY,
+    ) -> T:
+        """As ``ask``, for a reply whose headers matter too."""
         priority = _PRIORITIES.get(action, Priority.READ)
         for budget in (*budgets, *self._budgets):
             await budget.take(weight, priority)
@@ -78,7 +97,7 @@ class Link:
             if failure is None:
                 if action is not Action.READ:
                     refuse_duplicate_names(reply.body)
-                return parse(reply.body)
+                return parse(reply)
         except _UNREADABLE as problem:
             raise VenueUnclear(
                 Reason.OTHER, f"{self.exchange} sent a reply that could not be read (status {reply.status})"
@@ -124,9 +143,9 @@ def judge_status(action: Action, reply: Reply) -> VenueFailure | None:
 
 
 def _repeats_a_secret(request: Request, reply: Reply) -> bool:
-    """Whether the bearer token stands in the reply, whose text may be shown."""
-    _, _, token = request.headers.get("Authorization", "").partition(" ")
-    return len(token) > 0 and token.encode() in reply.body
+    """Whether a token, key or cookie that went out with the request stands in the reply, whose text may be shown."""
+    sent = [value.rpartition(" ")[2] for name, value in request.headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    return any(value.encode() in reply.body for value in sent if len(value) >= _SHORTEST_SECRET)
 
 
 def retry_after_s(reply: Reply) -> int:
@@ -139,6 +158,10 @@ def refuse_duplicate_names(body: bytes) -> None:
 
     :raises ValueError: a name stands twice in one object.
     """
+    names = _NAMES.findall(body)
+    if len(set(names)) == len(names) and b"\\" not in body:
+        # Nothing that could be a name stands twice anywhere.
+        return
 
     def unique(pairs: list[tuple[str, Any]]) -> None:
         if len({name for name, _ in pairs}) != len(pairs):

@@ -50,6 +50,11 @@ class Listings(Generic[T]):
         self._due = monotonic()
         self._loading: asyncio.Task[T] | None = None
 
+    @property
+    def present(self) -> T | None:
+        """The list as it is now, None where none was loaded yet."""
+        return self._present
+
     async def get(self) -> T:
         """:raises ServiceUnavailable: there is no list yet and none can be had now; nothing was sent."""
         found = self._present

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 
@@ -19,12 +20,15 @@ class Nonces:
         self._slot = slot
         self._slots = slots
         self._last: dict[str, int] = {}
+        # Some signatures are made in threads.
+        self._one_at_a_time = threading.Lock()
 
     def next(self, signer: str) -> int:
-        now = self._now_ms()
-        nonce = now - now % self._slots + self._slot
-        last = self._last.get(signer, 0)
-        if nonce <= last:
-            nonce = last + self._slots
-        self._last[signer] = nonce
-        return nonce
+        with self._one_at_a_time:
+            now = self._now_ms()
+            nonce = now - now % self._slots + self._slot
+            last = self._last.get(signer, 0)
+            if nonce <= last:
+                nonce = last + self._slots
+            self._last[signer] = nonce
+            return nonce

@@ -22,29 +22,43 @@ from benchmarks.usage import resident_bytes
 from benchmarks.wire import Accounts, Ready
 
 MODULES: Final = {
-    "aiohttp": "aiohttp_route",
-    "path": "gateway_path",
-    "order": "gateway_order",
-    "fastapi": "fastapi_memory",
+    "aiohttp": "aiohttp_route:serving",
+    "path": "gateway_path:serving",
+    "order": "gateway_order:serving",
+    "fastapi": "fastapi_memory:serving",
+    "hyperliquid": "venue_gateway:hyperliquid",
+    "hyperliquid_ccxt": "venue_ccxt:hyperliquid",
+    "paradex": "venue_gateway:paradex",
+    "paradex_watched": "venue_gateway:paradex_watched",
+    "paradex_ccxt": "venue_ccxt:paradex",
 }
 
-Serve = Callable[[Path, int], AbstractAsyncContextManager[Serving]]
+Serve = Callable[..., AbstractAsyncContextManager[Serving]]
+"""Takes the directory and how many callers; ``path`` also how many ``instruments`` its venue has."""
 
 
 def server_called(name: str) -> Serve:
     """Imported only now: a server must not pay for the libraries of the others."""
-    serving: Serve = importlib.import_module(f"benchmarks.servers.{MODULES[name]}").serving
+    module, _, attribute = MODULES[name].partition(":")
+    serving: Serve = getattr(importlib.import_module(f"benchmarks.servers.{module}"), attribute)
     return serving
 
 
-async def serve(name: str, directory: Path, callers: int) -> None:
+async def serve(name: str, directory: Path, callers: int, **particulars: int) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with server_called(name)(directory, callers) as serving:
+    async with server_called(name)(directory, callers, **particulars) as serving:
         _say(Ready(port=serving.port, callers=serving.callers))
         while await reader.readline():
-            _say(Accounts(cpu_s=time.process_time(), rss_bytes=resident_bytes(os.getpid()), commits=serving.commits()))
+            _say(
+                Accounts(
+                    cpu_s=time.process_time(),
+                    rss_bytes=resident_bytes(os.getpid()),
+                    commits=serving.commits(),
+                    gaps=serving.gaps(),
+                )
+            )
 
 
 def _say(message: Ready | Accounts) -> None:
@@ -58,6 +72,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--core", type=int)
+    parser.add_argument("--instruments", type=int, help="of the venue of path")
     parser.add_argument("--profile", type=Path, help="write a cProfile of the whole run here")
     given = parser.parse_args()
     given.directory.mkdir(parents=True, exist_ok=True)
@@ -67,7 +82,8 @@ def main() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if profiler is not None:
             profiler.enable()
-        runner.run(serve(given.name, given.directory, given.callers))
+        particulars = {} if given.instruments is None else {"instruments": given.instruments}
+        runner.run(serve(given.name, given.directory, given.callers, **particulars))
     if profiler is not None:
         profiler.disable()
         profiler.dump_stats(given.profile)

@@ -13,26 +13,34 @@ from gateway.keyring import Keyring
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Directory, KeyEnvironment, Scopes, Tier
 
-OPERATIONS = frozenset({"placeLimitOrder", "getMarkPrice"})
+OPERATIONS = frozenset({"placeLimitOrder", "placeBatchOrder", "getMarkPrice"})
 
 
 class Registrar:
-    """Enrols callers: one Pro account, one key with all three scopes, one paper credential each."""
+    """Enrols callers: one Pro account, one key with all three scopes, one credential on network paper each."""
 
     def __init__(
-        self, directory: Directory, keyring: Keyring, vault: Vault, clock: Clock, secrets: Mapping[str, str]
+        self,
+        directory: Directory,
+        keyring: Keyring,
+        vault: Vault,
+        clock: Clock,
+        secrets: Mapping[str, str],
+        *,
+        exchange: str = "paper",
     ) -> None:
         self._directory = directory
         self._vault = vault
         self._clock = clock
         self._secrets = secrets
+        self._exchange = exchange
         self._pepper_version = keyring.current_pepper_version
         self._digest = keys.KeyDigest(keyring.pepper(self._pepper_version))
 
     async def enrol(self, count: int) -> list[Caller]:
-        return [await self._one(number) for number in range(count)]
+        return [await self.one(number) for number in range(count)]
 
-    async def _one(self, number: int) -> Caller:
+    async def one(self, number: int) -> Caller:
         now_ms = self._clock.now_ms()
         account_id, credential_id = str(uuid.uuid4()), str(uuid.uuid4())
         account = Account(account_id=account_id, name=f"caller {number}", tier=Tier.PRO, created_at_ms=now_ms)
@@ -41,7 +49,7 @@ class Registrar:
             self._vault.seal(
                 credential_id=credential_id,
                 account_id=account_id,
-                exchange="paper",
+                exchange=self._exchange,
                 network=Network.PAPER,
                 label="benchmark",
                 address="",
@@ -64,7 +72,7 @@ class Registrar:
             digest=self._digest(text),
             pepper_version=self._pepper_version,
             scopes=Scopes(
-                operations=OPERATIONS, credentials=frozenset({credential_id}), exchanges=frozenset({"paper"})
+                operations=OPERATIONS, credentials=frozenset({credential_id}), exchanges=frozenset({self._exchange})
             ),
             created_at_ms=now_ms,
         )

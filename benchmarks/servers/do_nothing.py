@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, cast
@@ -53,8 +54,9 @@ class DoNothingVenue:
     capabilities = Capabilities(supports=NATIVE, request_expiry=True, lookup_includes_finished=True)
     credential_fields: Sequence[CredentialField] = ()
 
-    def __init__(self) -> None:
-        self._markets = Markets(self.exchange, [_instrument(base) for base in _BASES])
+    def __init__(self, instruments: int) -> None:
+        bases = itertools.chain(_BASES, (f"TOKEN{number}" for number in itertools.count()))
+        self._markets = Markets(self.exchange, map(_instrument, itertools.islice(bases, instruments)))
         self._session = cast(VenueSession, DoNothingSession())
 
     async def markets(self, network: Network) -> Markets:

@@ -55,7 +55,7 @@ class GatewayWithoutJournal(Gateway):
 
 
 @asynccontextmanager
-async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
+async def serving(directory: Path, callers: int, instruments: int = 8) -> AsyncIterator[Serving]:
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
     clock = SystemClock()
@@ -70,7 +70,7 @@ async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
             stores=stores,
             keyring=keyring,
             vault=vault,
-            adapters={"paper": DoNothingVenue()},
+            adapters={"paper": DoNothingVenue(instruments)},
             clock=clock,
         )
         gateway.use_desk(DeskWithoutJournal())

@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.wire import Caller
+from benchmarks.wire import Caller, Gaps
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """``commits`` counts the database commits since start; 0 where there is no database on the path."""
+    """``commits`` counts the database commits since start; 0 where there is no database on the path.
+
+    ``gaps`` are the event loop's worst since they were last asked for; none where nobody looks.
+    """
 
     port: int
     callers: list[Caller]
     commits: Callable[[], int] = lambda: 0
+    gaps: Callable[[], Gaps] = Gaps

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.cli.office import Office
     from gateway.cli.views import EventView, OrderView
 
-app = typer.Typer(help="The order journal, to look at: nothing here changes an order.")
+app = typer.Typer(help="The order journal: to look at, and to decide what the gateway could not.")
 
 
 @app.command("list")
@@ -82,6 +82,41 @@ def show(
         print_json({"order": view, "events": event_views})
     else:
         _show(view, event_views)
+
+
+@app.command()
+def decide(
+    ctx: typer.Context,
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="Its order key or clientOrderId.", show_default=False)],
+    because: Annotated[str, typer.Option("--because", help="What you saw at the venue; kept with the order.")],
+    order_id: Annotated[str | None, typer.Option("--order-id", help="The venue has it, under this id.")] = None,
+    not_placed: Annotated[bool, typer.Option("--not-placed", help="The venue never had it.")] = False,
+) -> None:
+    """Say what became of an order in NEEDS_OPERATOR, after looking for it at the venue. Nothing is sent anywhere.
+
+    Example: venuegate orders decide my-order-1 --not-placed --because "not in the order history, asked support"
+    """
+    from gateway.accounts import Refused
+    from gateway.orders.decisions import NotForAPerson
+    from gateway.orders.decisions import decide as decided
+
+    if (order_id is None) is not not_placed:
+        raise Refused("An order is there or it is not", "Give one of --order-id ID and --not-placed")
+    if not because.strip():
+        raise Refused("Why is empty", 'Say what you saw at the venue: --because "…"')
+
+    async def done(office: Office) -> JournalRow:
+        row = await _find(office, order)
+        try:
+            return await decided(office.stores.journal, office.clock, row, order_id=order_id, because=because.strip())
+        except NotForAPerson as standing:
+            raise Refused(
+                f"The order is {standing.state}: only one in NEEDS_OPERATOR is for a person to decide",
+                "venuegate orders list --state NEEDS_OPERATOR shows those",
+            ) from None
+
+    row = ask(ctx, done)
+    typer.echo(f"Order {row.client_order_id} is {row.state}.")
 
 
 async def _find(office: Office, reference: str) -> JournalRow:

@@ -119,6 +119,11 @@ class Call(Protocol):
     @property
     def orders(self) -> OrderDesk: ...
     @property
+    def confirm_above(self) -> Decimal | None:
+        """The value of orders, in quote units, above which a person has to say yes first; None once one has."""
+        ...
+
+    @property
     def timings(self) -> Timings: ...
 
 

@@ -2,7 +2,8 @@
 
 A failed query is not "not found". Absence is at least three successful negatives at least five seconds apart, the last
 of them after the request's valid-until, two seconds and the venue's visibility lag, from a lookup that includes
-finished orders. A venue without request expiry is never decided automatically.
+finished orders. An order without request expiry is never decided automatically: at some venues that is every order, at
+some every trigger order.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 import msgspec
 
 from adapters.base import Capabilities
+from normalization.orders import OrderIntent
 from storage.ports import JournalRow
 
 NEGATIVES: Final = 3
@@ -22,6 +24,8 @@ GIVE_UP_MS: Final = 24 * 3_600_000
 LATE_LOOK_MS: Final = 60_000
 _FIRST_BACKOFF_MS: Final = 250
 _LAST_BACKOFF_MS: Final = 30_000
+
+_intents: Final = msgspec.json.Decoder(OrderIntent)
 
 
 class Judgement(Enum):
@@ -46,7 +50,7 @@ def visible_by_ms(row: JournalRow, capabilities: Capabilities) -> int:
 
 def final_by_ms(row: JournalRow, capabilities: Capabilities) -> int:
     """When it will be known what became of an order, at the latest; after that a person has to decide."""
-    if not _can_prove(capabilities):
+    if not _can_prove(row, capabilities):
         return row.created_at_ms + GIVE_UP_MS
     return visible_by_ms(row, capabilities) + NEGATIVES * SPACING_MS
 
@@ -57,7 +61,7 @@ def rule_negative(row: JournalRow, capabilities: Capabilities, now_ms: int) -> R
     negatives = row.negatives + 1 if counts else row.negatives
     last = now_ms if counts else row.last_negative_ms
     late_enough = now_ms >= visible_by_ms(row, capabilities)
-    if _can_prove(capabilities) and counts and negatives >= NEGATIVES and late_enough:
+    if _can_prove(row, capabilities) and counts and negatives >= NEGATIVES and late_enough:
         judgement = Judgement.ABSENT
     elif now_ms - row.created_at_ms >= GIVE_UP_MS:
         judgement = Judgement.NEEDS_OPERATOR
@@ -78,5 +82,7 @@ def rule_failure(row: JournalRow, now_ms: int) -> Ruling:
     )
 
 
-def _can_prove(capabilities: Capabilities) -> bool:
-    return capabilities.request_expiry and capabilities.lookup_includes_finished
+def _can_prove(row: JournalRow, capabilities: Capabilities) -> bool:
+    if not capabilities.request_expiry or not capabilities.lookup_includes_finished:
+        return False
+    return capabilities.triggers_expire or _intents.decode(row.request).trigger_price is None

@@ -19,6 +19,7 @@ from normalization.venue_failures import Reason
 from storage.ports import Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
 
 FIRST_CHECK_MS: Final = 250
+MOST_REMEMBERED: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +56,16 @@ class Ledger:
 
     def undecided_total(self) -> int:
         return sum(map(len, self._undecided.values()))
+
+    async def forget_decided(self) -> None:
+        """Count no longer what was decided elsewhere: by another process, or by a person."""
+        remembered = {key: credential_id for credential_id, keys in self._undecided.items() for key in keys}
+        if not remembered:
+            return
+        undecided = await self._journal.in_states(tuple(UNDECIDED), MOST_REMEMBERED)
+        if len(undecided) < MOST_REMEMBERED:
+            for key in remembered.keys() - {row.order_key for row in undecided}:
+                self._discard(remembered[key], key)
 
     async def wait_for_fewer(self, credential_id: str, limit: int) -> bool:
         """Wait, for a bounded time, until a credential has fewer than ``limit`` unknown orders; whether it has."""
@@ -172,14 +183,17 @@ class Ledger:
             self._on_settled(row)
 
     def _count(self, row: JournalRow) -> None:
-        waiting = self._undecided[row.credential_id]
         if row.state in UNDECIDED:
-            waiting.add(row.order_key)
+            self._undecided[row.credential_id].add(row.order_key)
         else:
-            waiting.discard(row.order_key)
-            self._fewer.set()
+            self._discard(row.credential_id, row.order_key)
+
+    def _discard(self, credential_id: str, order_key: str) -> None:
+        waiting = self._undecided[credential_id]
+        waiting.discard(order_key)
+        self._fewer.set()
         if not waiting:
-            del self._undecided[row.credential_id]
+            del self._undecided[credential_id]
 
 
 def _as_if(row: JournalRow, change: JournalChange) -> JournalRow:

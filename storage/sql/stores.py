@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from storage.ports import Directory, Journal, UsageStore
@@ -38,7 +40,7 @@ async def open_sqlite(path: Path, *, upgrade: bool = True, busy_timeout_s: float
 
     :raises StorageUnavailable: the file cannot be used, or is another version's.
     """
-    await asyncio.to_thread(_prepare, path, upgrade, busy_timeout_s)
+    await asyncio.to_thread(in_sqlite, path, upgrade_within if upgrade else check_current, busy_timeout_s)
     return stores_over(SqliteDatabase(path, busy_timeout_s=busy_timeout_s))
 
 
@@ -51,12 +53,16 @@ def stores_over(database: Database) -> Stores:
     )
 
 
-def _prepare(path: Path, upgrade: bool, busy_timeout_s: float) -> None:
+def in_sqlite(path: Path, work: Callable[[Connection], None], busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    """Run ``work`` in a transaction on the file ``path``, which is made where it is missing.
+
+    :raises StorageUnavailable: the file cannot be used.
+    """
     prepare_file(path)
     engine = sqlite_engine(path, busy_timeout_s=busy_timeout_s)
     try:
         with engine.begin() as connection:
-            (upgrade_within if upgrade else check_current)(connection)
+            work(connection)
     except (DBAPIError, sqlite3.Error) as error:
         raise translated(error, path) from error
     finally:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.latency import Latency
 from benchmarks.rounds import LOADS, Measurement
-from benchmarks.summary import MEANINGS, PATH_BOUND, PATH_TARGET, summarize, verdict
+from benchmarks.summary import BOUNDS, MEANINGS, summarize, verdict
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 PROMISED = {
@@ -15,8 +16,10 @@ PROMISED = {
     "read_vs_aiohttp_cpu",
     "order_vs_aiohttp_cpu",
     "fastapi_vs_path_cpu",
+    "mcp_call_vs_http_cpu",
 }
-MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows"}
+LATENCY = set(Latency(per_second=500.0, own_ms=[1.0, 2.0]).summary("order"))
+MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows", "mcp_sessions_mib"}
 
 
 def rounds(*cpu_us: float) -> list[Measurement]:
@@ -30,14 +33,14 @@ def everything() -> dict[str, list[Measurement]]:
 def test_every_figure_has_a_meaning_and_every_meaning_a_figure() -> None:
     figures = set(summarize(everything())) - {"spread"}
     assert figures >= PROMISED
-    assert figures | MEMORY == set(MEANINGS)
+    assert figures | MEMORY | LATENCY == set(MEANINGS)
 
 
 def test_every_figure_is_explained_in_the_document() -> None:
     document = DOCUMENT.read_text()
     assert [key for key in MEANINGS if f"`{key}`" not in document] == []
-    assert f"{PATH_BOUND}" in document
-    assert f"{PATH_TARGET}" in document
+    for key, bound in BOUNDS.items():
+        assert f"| `{key}` | {bound.target:g} | {bound.most:g} |" in document
 
 
 def test_a_ratio_is_the_median_of_its_rounds_and_shows_their_quartiles() -> None:
@@ -49,14 +52,22 @@ def test_a_ratio_is_the_median_of_its_rounds_and_shows_their_quartiles() -> None
     assert "fastapi_vs_path_cpu" not in summary
 
 
-@pytest.mark.parametrize(("path", "fails"), [(PATH_TARGET, False), (PATH_BOUND, False), (PATH_BOUND + 0.1, True)])
-def test_a_path_over_the_bound_fails_the_run(path: float, fails: bool) -> None:
-    problem = verdict(summarize({"aiohttp": rounds(100), "path": rounds(100 * path)}))
-    assert (problem is not None) == fails
+@pytest.mark.parametrize("key", BOUNDS)
+def test_a_ratio_over_its_bound_fails_the_run_and_is_named(key: str) -> None:
+    bound = BOUNDS[key]
+    assert bound.target <= bound.most
+    assert verdict({key: bound.target}) is None
+    assert verdict({key: bound.most}) is None
+    assert key in (verdict({key: bound.most * 1.01}) or "")
 
 
-def test_a_run_without_the_path_judges_nothing() -> None:
+def test_a_run_that_measured_no_ratio_judges_nothing() -> None:
     assert verdict(summarize({"aiohttp": rounds(100)})) is None
+
+
+def test_a_percentile_is_an_order_that_was_measured() -> None:
+    latency = Latency(per_second=500.0, own_ms=[float(number) for number in range(1, 1001)])
+    assert [latency.at(share) for share in (0.0, 0.5, 0.99, 0.999, 1.0)] == [1, 501, 991, 1000, 1000]
 
 
 def test_the_report_has_a_row_for_every_figure(tmp_path: Path) -> None:

@@ -111,13 +111,30 @@ def test_more_than_one_worker_is_refused_with_the_reason() -> None:
     assert "4 workers without Redis would each admit the whole limit" in problem
 
 
-@pytest.mark.parametrize("name", ["redis_url", "database_url"])
-def test_a_store_that_this_build_cannot_use_is_refused_and_not_ignored(name: str) -> None:
-    (problem,) = problems({f"VENUEGATE_{name.upper()}": f"scheme://user:{CANARY}@host/0"})
-    assert problem.startswith(f"VENUEGATE_{name.upper()}: this build ")
+def test_a_store_that_this_build_cannot_use_is_refused_and_not_ignored() -> None:
+    (problem,) = problems({"VENUEGATE_REDIS_URL": f"scheme://user:{CANARY}@host/0"})
+    assert problem.startswith("VENUEGATE_REDIS_URL: this build ")
     assert CANARY not in problem
-    (problem,) = problems({}, **{name: f"scheme://user:{CANARY}@host/0"})
-    assert problem.startswith(f"--{name.replace('_', '-')}: this build ")
+    (problem,) = problems({}, redis_url=f"scheme://user:{CANARY}@host/0")
+    assert problem.startswith("--redis-url: this build ")
+
+
+def test_a_database_server_is_named_by_its_url_which_is_never_shown() -> None:
+    url = f"postgresql://user:{CANARY}@db.internal/venuegate"
+    loaded = Settings.load({"VENUEGATE_DATABASE_URL": url})
+    assert loaded.database_url is not None
+    assert loaded.database_url.text == url
+    assert CANARY not in f"{loaded!r} {loaded}"
+    assert Settings.load({}).database_url is None
+    assert Settings.load({}, database_url=url) == loaded
+
+
+@pytest.mark.parametrize("url", [f"mysql://user:{CANARY}@db/venuegate", CANARY, "postgresql://", "postgresql:db"])
+def test_what_is_no_address_of_a_postgresql_database_is_refused(url: str) -> None:
+    (problem,) = problems({"VENUEGATE_DATABASE_URL": url})
+    assert problem == (
+        "VENUEGATE_DATABASE_URL: expected an address such as postgresql://user:password@host:5432/venuegate"
+    )
 
 
 def test_metrics_cannot_share_the_gateways_port() -> None:

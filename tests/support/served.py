@@ -18,11 +18,11 @@ from adapters.base import Adapter, Network
 from gateway import keys
 from gateway.app import Gateway
 from gateway.clock import Clock, SystemClock
+from gateway.database import database_of
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
-from storage.sql import open_sqlite
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
 
@@ -130,12 +130,16 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path, adapters: Mapping[str, Adapter] | None = None, clock: Clock | None = None
+    directory: Path,
+    adapters: Mapping[str, Adapter] | None = None,
+    clock: Clock | None = None,
+    *,
+    database_url: str | None = None,
 ) -> AsyncIterator[Served]:
     clock = clock or SystemClock()
-    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True)
+    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True, database_url=database_url)
     ring = MasterKeyRing([b"m" * 32])
-    stores = await open_sqlite(directory / "venuegate.db")
+    stores = await database_of(settings).open()
     try:
         keyring = await Keyring.open(stores.directory, ring)
         gateway = Gateway(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from Crypto.Hash import keccak
 
+from adapters.ccxt_venues.bridge.quirks import Quirks, Requirement
 from adapters.ccxt_venues.numbers import exact
 from normalization.errors import UnsupportedOperation
 
@@ -20,11 +23,12 @@ _importing: Final = threading.Lock()
 _guarded: Final[dict[str, Any]] = {}
 
 
-def exchange_class(name: str) -> Any:
-    """ccxt's class of that name, guarded. Importing it takes a second the first time: call it in a thread.
+def exchange_class(quirks: Quirks) -> Any:
+    """ccxt's class for the venue, guarded. Importing it takes a second the first time: call it in a thread.
 
     :raises UnsupportedOperation: the gateway was installed without ccxt.
     """
+    name = quirks.ccxt_id
     with _importing:
         if name not in _guarded:
             try:
@@ -32,8 +36,28 @@ def exchange_class(name: str) -> Any:
             except ImportError as missing:
                 raise UnsupportedOperation(f"{name} needs ccxt, which is not installed here") from missing
             _hash_in_c()
-            _guarded[name] = _guard(getattr(library, name))
+            _guarded[name] = quirks.tame(_guard(getattr(library, name)))
         return _guarded[name]
+
+
+def require(exchange: str, needs: Requirement | None) -> None:
+    """:raises UnsupportedOperation: what signing for that venue takes is not installed; it says how to install it."""
+    if needs is None:
+        return
+    try:
+        found = importlib.util.find_spec(needs.module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise lacking(exchange, needs.install)
+
+
+def lacking(exchange: str, install: str) -> UnsupportedOperation:
+    """What is raised where a venue cannot be signed for: it says what to install."""
+    return UnsupportedOperation(
+        f"{exchange} needs more than the gateway installs by default. Run: {install}",
+        details={"exchange": exchange, "install": install},
+    )
 
 
 def _hash_in_c() -> None:
@@ -63,9 +87,19 @@ def _guard(base: Any) -> Any:
             """Also its nonce: ours never repeats."""
             return self._now_ms()
 
+        def seconds(self) -> int:
+            return self._now_ms() // 1000
+
+        def microseconds(self) -> int:
+            return self._now_ms() * 1000
+
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            encoded = body.encode() if isinstance(body, str) else body
-            return await self._send(method, url, dict(headers or {}), encoded)
+            sent = dict(headers or {})
+            if isinstance(body, dict):
+                # ccxt leaves the fields of a form to its own sending.
+                sent["Content-Type"] = "application/x-www-form-urlencoded"
+                body = urlencode(body)
+            return await self._send(method, url, sent, body.encode() if isinstance(body, str) else body)
 
         async def throttle(self, cost: Any = None) -> None:
             """Our own budgets keep the pace."""
@@ -80,6 +114,9 @@ def _guard(base: Any) -> Any:
         async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
             """They are shared, and renewed elsewhere."""
             return self.markets
+
+        async def load_markets_and_sign_in(self) -> None:
+            """Neither is for ccxt to do."""
 
         def parse_order_book_bid_ask(
             self, bidask: Any, priceKey: Any = 0, amountKey: Any = 1, countOrIdKey: Any = 2

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 import orjson
 
-from adapters.base import OpenCredential, VenueSession
-from adapters.ccxt_venues.bridge import unified
-from adapters.ccxt_venues.bridge.library import exchange_class
-from adapters.ccxt_venues.bridge.quirks import Quirks
-from adapters.ccxt_venues.bridge.session import BridgedSession, UnderWay, under_way
+from adapters.base import Capabilities, CredentialField, Network, OpenCredential, VenueSession
+from adapters.ccxt_venues.bridge.handing import HandedOver
+from adapters.ccxt_venues.bridge.library import exchange_class, require
+from adapters.ccxt_venues.bridge.quirks import Quirks, Urls
+from adapters.ccxt_venues.bridge.session import BridgedSession, Tools, UnderWay, under_way
+from adapters.ccxt_venues.bridge.unified import Listed, names_of
 from adapters.ccxt_venues.link import Link, judge_status
 from adapters.ccxt_venues.markets import MAX_LIST, Listings
 from adapters.ccxt_venues.refusals import Action, refusals_of
-from adapters.ccxt_venues.venue import Site
+from adapters.ccxt_venues.venue import Row, Site
 from adapters.transport import Reply, Request
 from normalization.resolver import Markets
 from normalization.venue_failures import VenueFailure
@@ -26,18 +27,43 @@ from normalization.venue_failures import VenueFailure
 _MINUTE_S: Final = 60.0
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """``template`` holds ccxt's own tables of the markets: every session uses the same ones."""
+def bridged(
+    exchange: str,
+    *,
+    quirks: Quirks,
+    capabilities: Capabilities,
+    credential_fields: Sequence[CredentialField],
+    client_id: Callable[[bytes], str],
+    describe: Callable[[Mapping[str, str]], str],
+    session: type[BridgedSession] = BridgedSession,
+) -> Row:
+    """The row of a venue that ccxt speaks to: ``session`` where it has to be asked in ways of its own.
 
-    names: unified.Names
-    template: Any
+    Of the capabilities, the times in force and whether a cancel needs the market are what ``quirks`` says.
+    """
+    capabilities = msgspec.structs.replace(
+        capabilities, times_in_force=frozenset(quirks.limit), needs_market_to_cancel=quirks.needs_market
+    )
+    return Row(
+        exchange=exchange,
+        hosts={network: _origin(next(iter(urls.values()))) for network, urls in quirks.urls.items()},
+        capabilities=capabilities,
+        credential_fields=credential_fields,
+        client_id=client_id,
+        describe=describe,
+        serve=lambda site: BridgedService(site, quirks, credential_fields, session),
+    )
 
 
 class BridgedService:
-    def __init__(self, site: Site, quirks: Quirks) -> None:
+    def __init__(
+        self, site: Site, quirks: Quirks, fields: Sequence[CredentialField], session: type[BridgedSession]
+    ) -> None:
         self._site = site
         self._quirks = quirks
-        self._urls = dict(quirks.urls(site.base_url))
+        self._fields = fields
+        self._session = session
+        self._urls = urls_at(site, quirks.urls)
         self._hosts = {urlsplit(url).netloc for url in self._urls.values()}
         self._link = Link(
             exchange=site.exchange,
@@ -58,28 +84,43 @@ class BridgedService:
         return (await self._listings.get()).names.markets
 
     async def open(self, credential: OpenCredential) -> VenueSession:
+        require(self._site.exchange, self._quirks.needs)
+        secrets = credential.secrets
+        for field in self._fields:
+            if field.name in secrets and field.check(secrets[field.name]) is not None:
+                raise ValueError(f"{field.name} is malformed")
         listed = await self._listings.get()
-        config = self._quirks.config(credential.secrets, self._site.network)
-        exchange = self._exchange(config)
-        exchange.set_markets_from_exchange(listed.template)
-        return BridgedSession(
-            exchange=exchange, names=listed.names, quirks=self._quirks, now_ms=self._site.around.now_ms
+        exchange = await asyncio.to_thread(self._exchange_of, credential)
+        around = self._site.around
+        tools = Tools(
+            link=self._link,
+            urls=self._urls,
+            listings=self._listings,
+            now_ms=around.now_ms,
+            sleep=around.sleep,
+            hidden=tuple(secrets[field.name] for field in self._fields if field.secret and secrets.get(field.name)),
         )
+        return self._session(exchange, self._quirks, secrets, tools, listed)
 
     async def close(self) -> None:
         await self._listings.close()
 
+    def _exchange_of(self, credential: OpenCredential) -> Any:
+        """Takes a millisecond or two, and more where a venue's own library has to be loaded."""
+        return self._exchange(self._quirks.config(credential.secrets, self._site.network))
+
     def _exchange(self, config: Mapping[str, Any]) -> Any:
-        guarded = exchange_class(self._quirks.ccxt_id)
+        guarded = exchange_class(self._quirks)
         # One row of nonces for all signers of the venue: it has plenty, and two credentials may share a signer.
         exchange = guarded(config, self._send, lambda: self._site.nonces.next(self._site.exchange))
-        exchange.urls["api"] = self._urls
+        if self._site.network is Network.TESTNET:
+            exchange.set_sandbox_mode(True)
+        exchange.urls["api"] = exchange.urls["test"] = self._urls
         return exchange
 
     async def _fetch_listed(self) -> bytes:
-        await asyncio.to_thread(exchange_class, self._quirks.ccxt_id)
-        exchange = self._exchange({})
-        token = under_way.set(UnderWay(Action.READ))
+        exchange = await asyncio.to_thread(self._exchange, {})
+        token = under_way.set(UnderWay(Action.READ, max_body=MAX_LIST))
         try:
             listed = await exchange.fetch_markets()
         finally:
@@ -90,7 +131,7 @@ class BridgedService:
         listed = orjson.loads(raw)
         template = self._exchange({})
         template.set_markets(listed)
-        return Listed(names=unified.names_of(self._site.exchange, listed), template=template)
+        return Listed(names=names_of(self._site.exchange, listed, self._quirks.quote), template=template)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Any:
         """:raises VenueFailure: the request or its reply failed."""
@@ -98,7 +139,12 @@ class BridgedService:
             raise ValueError("an address that is not the venue's")
         call = under_way.get()
         request = Request(method=method, url=url, headers=headers, body=body)
-        path = urlsplit(url).path
+        if call.in_threads:
+            return await HandedOver(lambda: self._ask(call, request))
+        return await self._ask(call, request)
+
+    async def _ask(self, call: UnderWay, request: Request) -> Any:
+        path = urlsplit(request.url).path
 
         def parse(raw: bytes) -> Any:
             document = decoded(raw)
@@ -108,7 +154,7 @@ class BridgedService:
 
         call.has_sent = True
         return await self._link.ask(
-            call.action, request, parse, max_body=MAX_LIST if "xchangeInfo" in path else 1 << 20
+            call.action, request, parse, weight=self._quirks.weight(path), max_body=call.max_body
         )
 
     def _judge(self, action: Action, reply: Reply) -> VenueFailure | None:
@@ -122,6 +168,22 @@ class BridgedService:
             return judge_status(action, reply)
         code, message = refused
         return refusals_of(self._site.exchange).judge(action, code=code, message=message)
+
+
+def urls_at(site: Site, urls: Urls) -> dict[str, str]:
+    """ccxt's addresses on that network, moved to where the site is served. Several hosts become folders there."""
+    theirs = urls[Network.MAINNET if site.network is Network.PAPER else site.network]
+    origins = {_origin(url) for url in theirs.values()}
+    if site.base_url in origins:
+        return dict(theirs)
+    if len(origins) == 1:
+        return {name: site.base_url + url.removeprefix(_origin(url)) for name, url in theirs.items()}
+    return {name: f"{site.base_url}/{url.removeprefix('https://')}" for name, url in theirs.items()}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 _decoder: Final = msgspec.json.Decoder(float_hook=str)

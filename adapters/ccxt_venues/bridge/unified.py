@@ -41,12 +41,19 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return self.ours[symbol]
 
 
-def names_of(exchange: str, listed: Sequence[Structure]) -> Names:
-    """Linear perpetuals that are open, with positive steps."""
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """``template`` holds ccxt's own tables of the markets: every session uses the same ones."""
+
+    names: Names
+    template: Any
+
+
+def names_of(exchange: str, listed: Sequence[Structure], quote: str | None = None) -> Names:
+    """Linear perpetuals that are open, with positive steps. ``quote`` replaces the one that ccxt tells."""
     ours: dict[str, Instrument] = {}
     for market in listed:
         if market.get("swap") and market.get("linear") and market.get("active") is not False:
-            instrument = _instrument(exchange, market)
+            instrument = _instrument(exchange, market, quote or market["quote"])
             if instrument is not None:
                 ours[market["symbol"]] = instrument
     return Names(
@@ -56,16 +63,16 @@ def names_of(exchange: str, listed: Sequence[Structure]) -> Names:
     )
 
 
-def _instrument(exchange: str, market: Structure) -> Instrument | None:
+def _instrument(exchange: str, market: Structure, quote: str) -> Instrument | None:
     tick, lot = optional(_text(market["precision"]["price"])), optional(_text(market["precision"]["amount"]))
     if not tick or not lot or not is_name(market["id"]):
         return None
     return Instrument(
         exchange=exchange,
-        symbol=canonical_symbol(market["base"], market["quote"]),
+        symbol=canonical_symbol(market["base"], quote),
         venue_symbol=market["id"],
         base=canonical_base(market["base"]),
-        quote=market["quote"],
+        quote=quote,
         settle=market["settle"],
         tick_size=tick,
         lot_size=lot,
@@ -85,7 +92,7 @@ def acknowledged(order: Structure, submission: Submission, now_ms: int) -> Order
     :raises ValueError: it is not plainly that order.
     """
     intent = submission.intent
-    if not order.get("id") or order.get("clientOrderId") not in (None, submission.client_id):
+    if not order.get("id") or _text(order.get("clientOrderId")) not in (None, submission.client_id):
         raise ValueError("not the order that was sent")
     size = optional(order.get("amount"))
     if size not in (None, ZERO, intent.size) or order.get("side") not in (None, intent.side.lower()):
@@ -108,14 +115,17 @@ def acknowledged(order: Structure, submission: Submission, now_ms: int) -> Order
     )
 
 
-def order_of(order: Structure, names: Names) -> Order:
-    """:raises ValueError, LookupError: something that an order must have is missing, or its market is not listed."""
+def order_of(order: Structure, names: Names, kind: OrderType | None = None) -> Order:
+    """``kind`` where ccxt does not tell it.
+
+    :raises ValueError, LookupError: something that an order must have is missing, or its market is not listed.
+    """
     size, filled = positive(order["amount"]), exact(order["filled"])
     trigger = optional(order.get("triggerPrice"))
-    kind = _type(order, trigger)
+    kind = kind or _type(order, trigger)
     return Order(
         order_id=_required(order["id"]),
-        client_id=order.get("clientOrderId") or None,
+        client_id=_text(order.get("clientOrderId") or None),
         symbol=names.instrument(order["symbol"]).symbol,
         side=_SIDES[order["side"]],
         type=kind,
@@ -124,16 +134,21 @@ def order_of(order: Structure, names: Names) -> Order:
         price=positive(order["price"]) if kind is OrderType.LIMIT else None,
         trigger_price=trigger,
         average_price=optional(order.get("average")) if filled else None,
+        fee=_fee(order) if filled else None,
         reduce_only=bool(order.get("reduceOnly")),
         status=_status(order, filled, size, is_trigger=trigger is not None),
         created_at_ms=int(order["timestamp"]),
     )
 
 
+def _fee(order: Structure) -> Decimal | None:
+    return optional((order.get("fee") or {}).get("cost"))
+
+
 def _type(order: Structure, trigger: Decimal | None) -> OrderType:
     if trigger is not None:
-        raw = str(order["info"].get("type", "")).upper()
-        return OrderType.TAKE_PROFIT if "TAKE_PROFIT" in raw else OrderType.STOP
+        takes_profit = order.get("takeProfitPrice") or "TAKE_PROFIT" in str(order["info"].get("type", "")).upper()
+        return OrderType.TAKE_PROFIT if takes_profit else OrderType.STOP
     return OrderType.MARKET if order["type"] == "market" else OrderType.LIMIT
 
 
@@ -141,7 +156,7 @@ def _status(order: Structure, filled: Decimal, size: Decimal, *, is_trigger: boo
     status = order.get("status")
     if not 0 <= filled <= size:
         raise ValueError("more was filled than there was")
-    if status in (None, "open"):
+    if status in (None, "open", "pending"):
         if filled:
             return OrderStatus.FILLED if filled == size else OrderStatus.PARTIALLY_FILLED
         return OrderStatus.PENDING if is_trigger else OrderStatus.OPEN
@@ -150,6 +165,11 @@ def _status(order: Structure, filled: Decimal, size: Decimal, *, is_trigger: boo
     over = _OVER[status]
     # What an order executed before the venue gave up on it did happen.
     return OrderStatus.CANCELED if over is OrderStatus.REJECTED and filled else over
+
+
+def is_flat(position: Structure) -> bool:
+    """Some venues tell of every market that was ever traded."""
+    return optional(position["contracts"]) == ZERO
 
 
 def position_of(position: Structure, names: Names) -> Position:

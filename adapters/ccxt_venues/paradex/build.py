@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -28,30 +28,17 @@ class _Terms(NamedTuple):
     trigger_price: Decimal | None = None
 
 
-def signed_orders(
-    submissions: Sequence[Submission],
-    timestamps_ms: Sequence[int],
-    best_prices: Mapping[tuple[str, Side], Decimal],
-    grouping: Grouping,
-    signer: Signer,
-) -> list[OrderWire]:
-    """One signed order per submission; about a millisecond each.
-
-    :raises VenueRejected: the venue could not be told what is meant; nothing was sent.
-    """
-    return [
-        _signed(submission, timestamp_ms, best_prices, grouping, signer)
-        for submission, timestamp_ms in zip(submissions, timestamps_ms, strict=True)
-    ]
-
-
-def _signed(
+def signed_order(
     submission: Submission,
     timestamp_ms: int,
     best_prices: Mapping[tuple[str, Side], Decimal],
     grouping: Grouping,
     signer: Signer,
 ) -> OrderWire:
+    """It takes most of a millisecond.
+
+    :raises VenueRejected: the venue could not be told what is meant; nothing was sent.
+    """
     check(submission)
     refuse_fill_or_kill(submission, "paradex")
     window_ms = submission.valid_until_ms - timestamp_ms

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -85,7 +84,7 @@ class ParadexService:
             monotonic=site.around.monotonic,
         )
         self._budgets: dict[int, AccountBudgets] = {}
-        self._signing = ThreadPoolExecutor(2, thread_name_prefix="paradex-signing")
+        self._signing = asyncio.Lock()
 
     async def markets(self) -> Markets:
         return (await self._listings.get()).markets
@@ -117,7 +116,6 @@ class ParadexService:
 
     async def close(self) -> None:
         await self._listings.close()
-        self._signing.shutdown(wait=False, cancel_futures=True)
 
     def _budgets_of(self, account: int) -> AccountBudgets:
         """An account has one budget, however many sessions use it."""

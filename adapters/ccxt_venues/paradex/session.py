@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -15,7 +14,7 @@ from adapters.ccxt_venues.markets import Listings
 from adapters.ccxt_venues.nonces import Nonces
 from adapters.ccxt_venues.paradex import orders, reads
 from adapters.ccxt_venues.paradex import wire as w
-from adapters.ccxt_venues.paradex.build import signed_orders
+from adapters.ccxt_venues.paradex.build import signed_order
 from adapters.ccxt_venues.paradex.client import Client
 from adapters.ccxt_venues.paradex.orders import Reported
 from adapters.ccxt_venues.paradex.signing import Signer, account_address
@@ -38,6 +37,8 @@ _SETTLING_S: Final = (0.0, 0.1)
 
 
 class ParadexSession:
+    """``signing`` is held for each signature, by all sessions of the venue."""
+
     def __init__(
         self,
         *,
@@ -47,7 +48,7 @@ class ParadexSession:
         account: str,
         nonces: Nonces,
         refusals: Refusals,
-        signing: Executor,
+        signing: asyncio.Lock,
         now_ms: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -180,9 +181,7 @@ class ParadexSession:
             token,
             lambda body: orders.parse_batch(body, submissions, markets, self._refusals),
         )
-        settled = await asyncio.gather(
-            *(self._settled(leg) for leg in legs if isinstance(leg, Reported) and not leg.settled)
-        )
+        settled = await self._all_settled([leg for leg in legs if isinstance(leg, Reported) and not leg.settled])
         verdicts = {reported.order.client_id: reported for reported in settled}
         return [
             verdicts.get(leg.order.client_id, leg).outcome(submission) if isinstance(leg, Reported) else leg
@@ -213,13 +212,19 @@ class ParadexSession:
         return (await self._listings.get()).markets
 
     async def _signed(self, submissions: Sequence[Submission], grouping: Grouping) -> tuple[Sequence[w.OrderWire], str]:
-        """The orders as they go out, and the token to send them with. The curve is slow: signing has its own thread."""
+        """The orders as they go out, and the token to send them with.
+
+        A signature takes most of a millisecond, and in a thread half as much again: between any two of this venue,
+        whoever wants them, everybody else has a turn.
+        """
         token = await before_sending(self._client.tokens.get())
         best_prices = await self._best_prices(submissions)
-        timestamps = [self._nonces.next(self._account) for _ in submissions]
-        wires = await asyncio.get_running_loop().run_in_executor(
-            self._signing, signed_orders, submissions, timestamps, best_prices, grouping, self._signer
-        )
+        wires: list[w.OrderWire] = []
+        for submission in submissions:
+            async with self._signing:
+                timestamp_ms = self._nonces.next(self._account)
+                wires.append(signed_order(submission, timestamp_ms, best_prices, grouping, self._signer))
+                await asyncio.sleep(0)
         return wires, token
 
     async def _best_prices(self, submissions: Sequence[Submission]) -> dict[tuple[str, Side], Decimal]:
@@ -255,6 +260,14 @@ class ParadexSession:
                 # It was accepted: that nobody says more just now takes nothing of it back.
                 break
         return reported
+
+    async def _all_settled(self, several: Sequence[Reported]) -> Sequence[Reported]:
+        """The same of several at once; others have a turn before each is asked for."""
+        asking = []
+        for reported in several:
+            asking.append(asyncio.create_task(self._settled(reported)))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*asking)
 
     async def _one(self, path: str) -> Reported | None:
         """An order that is open or closed a short while ago; None where the venue says that there is none."""

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from adapters.base import Grouping, Network, OpenCredential
-from adapters.ccxt_venues.adapter import CcxtAdapter
-from adapters.ccxt_venues.aster import ASTER
+from adapters.base import Grouping
+from adapters.ccxt_venues.aster import ASTER, QUIRKS
 from adapters.ccxt_venues.bridge.library import exchange_class, keccak256
-from adapters.ccxt_venues.bridge.session import BridgedSession
-from adapters.transport import Transport
 from normalization.errors import UnsupportedOperation
-from normalization.instruments import Instrument
 from normalization.orders import (
     Execution,
     Limit,
@@ -35,7 +32,6 @@ from normalization.orders import (
     TakeProfit,
     TimeInForce,
 )
-from normalization.resolver import Markets
 from normalization.venue_failures import (
     Reason,
     VenueDeferred,
@@ -44,9 +40,10 @@ from normalization.venue_failures import (
     VenueRejected,
     VenueUnclear,
 )
-from tests.adapters.ccxt.hyperliquid_rig import ACCOUNT, AGENT, KEY, surroundings
-from tests.adapters.ccxt.orders_to_place import NOW_MS, submission
-from tests.adapters.ccxt.recording_server import Answer, RecordingServer, Sent, recording, said
+from tests.adapters.ccxt.bridge_rig import BridgedRig, bridged_rig, path_of
+from tests.adapters.ccxt.hyperliquid_rig import ACCOUNT, AGENT, KEY
+from tests.adapters.ccxt.orders_to_place import NOW_MS
+from tests.adapters.ccxt.recording_server import Answer, said
 
 CLIENT_ID = "000102030405060708090a0b0c0d0e0f"
 SYMBOL: dict[str, Any] = {
@@ -91,61 +88,25 @@ ORDER: dict[str, Any] = {
 }
 
 
-class Rig:
-    def __init__(self) -> None:
-        self.server: RecordingServer
-        self.session: BridgedSession
-        self.markets: Markets
-        self.replies: dict[str, Any] = {
-            "GET /fapi/v3/exchangeInfo": {"symbols": [SYMBOL]},
-            "GET /api/v3/exchangeInfo": {"symbols": []},
-            "POST /fapi/v3/order": ORDER,
-            "GET /fapi/v3/depth": {"bids": [["59999.90", "1.5"]], "asks": [["60000.10", "0.25"]], "T": 1, "E": 1},
-        }
+REPLIES: dict[str, Any] = {
+    "GET /fapi/v3/exchangeInfo": {"symbols": [SYMBOL]},
+    "GET /api/v3/exchangeInfo": {"symbols": []},
+    "POST /fapi/v3/order": ORDER,
+    "GET /fapi/v3/depth": {"bids": [["59999.90", "1.5"]], "asks": [["60000.10", "0.25"]], "T": 1, "E": 1},
+}
 
-    @property
-    def btc(self) -> Instrument:
-        return self.markets.resolve("BTC")
 
-    @property
-    def placed(self) -> list[dict[str, str]]:
-        return [
-            dict(parse_qsl(sent.body.decode())) for sent in self.server.to("/fapi/v3/order") if sent.method == "POST"
-        ]
-
-    def answer(self, sent: Sent) -> Answer:
-        found = self.replies[f"{sent.method} {sent.path.partition('?')[0]}"]
-        return found if isinstance(found, Answer) else said(found)
-
-    def buy(self, execution: Execution, *, side: Side = Side.BUY, reduce_only: bool = False, size: str = "0.01") -> Any:
-        return submission(self.btc, execution, side=side, size=size, reduce_only=reduce_only, client_id=CLIENT_ID)
+def placed(aster: BridgedRig) -> list[dict[str, str]]:
+    return [dict(parse_qsl(sent.body.decode())) for sent in aster.sent_to("POST", "/fapi/v3/order")]
 
 
 @pytest.fixture
-async def aster(tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig()
-    async with recording(rig.answer) as rig.server:
-        transport = Transport()
-        adapter = CcxtAdapter(ASTER, surroundings(tmp_path, transport), paper_url=rig.server.url)
-        rig.markets = await adapter.markets(Network.PAPER)
-        session = await adapter.open(
-            OpenCredential(
-                credential_id="c-1",
-                account_id="a-1",
-                exchange="aster",
-                network=Network.PAPER,
-                secrets={"account_address": ACCOUNT, "private_key": KEY},
-            )
-        )
-        assert isinstance(session, BridgedSession)
-        rig.session = session
-        rig.server.sent.clear()
+async def aster(tmp_path: Path) -> AsyncIterator[BridgedRig]:
+    async with bridged_rig(ASTER, {"account_address": ACCOUNT, "private_key": KEY}, REPLIES, tmp_path) as rig:
         yield rig
-        await adapter.close()
-        await transport.close()
 
 
-async def test_the_steps_of_a_market_are_exact(aster: Rig) -> None:
+async def test_the_steps_of_a_market_are_exact(aster: BridgedRig) -> None:
     assert (aster.btc.symbol, aster.btc.venue_symbol) == ("BTC-USDT-PERP", "BTCUSDT")
     assert (aster.btc.tick_size, aster.btc.lot_size, aster.btc.min_notional) == (
         Decimal("0.1"),
@@ -154,8 +115,8 @@ async def test_the_steps_of_a_market_are_exact(aster: Rig) -> None:
     )
 
 
-async def test_a_limit_order_leaves_as_exactly_these_bytes_signed_by_the_api_wallet(aster: Rig) -> None:
-    await aster.session.place_order(aster.buy(Limit(price=Decimal("50000.0")), size="0.010"))
+async def test_a_limit_order_leaves_as_exactly_these_bytes_signed_by_the_api_wallet(aster: BridgedRig) -> None:
+    await aster.session.place_order(aster.order(Limit(price=Decimal("50000.0")), size="0.010"))
     (sent,) = aster.server.sent
     text, _, signature = sent.body.decode().rpartition("&signature=")
     nonce, _, rest = text.partition("&user=")
@@ -201,11 +162,11 @@ async def test_a_limit_order_leaves_as_exactly_these_bytes_signed_by_the_api_wal
     ],
 )
 async def test_every_kind_of_order_says_what_was_meant(
-    aster: Rig, execution: Execution, side: Side, expected: dict[str, str]
+    aster: BridgedRig, execution: Execution, side: Side, expected: dict[str, str]
 ) -> None:
     aster.replies["POST /fapi/v3/order"] = {**ORDER, "side": side}
-    await aster.session.place_order(aster.buy(execution, side=side, reduce_only=True))
-    (sent,) = aster.placed
+    await aster.session.place_order(aster.order(execution, side=side, reduce_only=True))
+    (sent,) = placed(aster)
     for signed in ("nonce", "user", "signer", "signature"):
         del sent[signed]
     assert sent == {
@@ -218,17 +179,17 @@ async def test_every_kind_of_order_says_what_was_meant(
     }
 
 
-async def test_nobody_is_paid_a_builder_fee_and_none_is_approved(aster: Rig) -> None:
+async def test_nobody_is_paid_a_builder_fee_and_none_is_approved(aster: BridgedRig) -> None:
     for _ in range(2):
-        await aster.session.place_order(aster.buy(PostOnly(price=Decimal(50000))))
-    assert [sent.path for sent in aster.server.sent] == ["/fapi/v3/order"] * 2
-    assert all("builder" not in sent and "feeRate" not in sent for sent in aster.placed)
+        await aster.session.place_order(aster.order(PostOnly(price=Decimal(50000))))
+    assert aster.asked() == [("POST", "/fapi/v3/order")] * 2
+    assert all("builder" not in sent and "feeRate" not in sent for sent in placed(aster))
 
 
-async def test_no_two_requests_share_a_nonce(aster: Rig) -> None:
+async def test_no_two_requests_share_a_nonce(aster: BridgedRig) -> None:
     for _ in range(5):
-        await aster.session.place_order(aster.buy(PostOnly(price=Decimal(50000))))
-    nonces = [int(sent["nonce"]) for sent in aster.placed]
+        await aster.session.place_order(aster.order(PostOnly(price=Decimal(50000))))
+    nonces = [int(sent["nonce"]) for sent in placed(aster)]
     assert nonces == sorted(set(nonces))
 
 
@@ -253,30 +214,30 @@ async def test_no_two_requests_share_a_nonce(aster: Rig) -> None:
     ],
 )
 async def test_a_refusal_is_judged_by_the_venues_code_and_anything_else_is_open(
-    aster: Rig, answer: Answer, failure: type[VenueFailure], reason: Reason | None
+    aster: BridgedRig, answer: Answer, failure: type[VenueFailure], reason: Reason | None
 ) -> None:
     aster.replies["POST /fapi/v3/order"] = answer
     with pytest.raises(VenueFailure) as raised:
-        await aster.session.place_order(aster.buy(PostOnly(price=Decimal(50000))))
+        await aster.session.place_order(aster.order(PostOnly(price=Decimal(50000))))
     assert type(raised.value) is failure
     assert reason in (None, raised.value.reason)
     assert len(aster.server.sent) == 1
 
 
-async def test_what_ccxt_itself_refuses_was_not_sent(aster: Rig) -> None:
+async def test_what_ccxt_itself_refuses_was_not_sent(aster: BridgedRig) -> None:
     aster.session._exchange.privateKey = ""
     with pytest.raises(VenueRejected, match="nothing was sent"):
-        await aster.session.place_order(aster.buy(PostOnly(price=Decimal(50000))))
+        await aster.session.place_order(aster.order(PostOnly(price=Decimal(50000))))
     assert aster.server.sent == []
 
 
-async def test_legs_are_sent_one_by_one_and_each_has_its_own_outcome(aster: Rig) -> None:
-    bad = aster.buy(PostOnly(price=Decimal(50000)), size="0.0001")
-    outcomes = await aster.session.place_orders([bad, aster.buy(PostOnly(price=Decimal(50000)))], Grouping.NONE)
+async def test_legs_are_sent_one_by_one_and_each_has_its_own_outcome(aster: BridgedRig) -> None:
+    bad = aster.order(PostOnly(price=Decimal(50000)), size="0.0001")
+    outcomes = await aster.session.place_orders([bad, aster.order(PostOnly(price=Decimal(50000)))], Grouping.NONE)
     assert [type(outcome) for outcome in outcomes] == [VenueRejected, Order]
 
 
-async def test_an_order_is_found_by_our_id_or_said_not_to_be(aster: Rig) -> None:
+async def test_an_order_is_found_by_our_id_or_said_not_to_be(aster: BridgedRig) -> None:
     aster.replies["GET /fapi/v3/order"] = {**ORDER, "status": "FILLED", "executedQty": "0.010", "avgPrice": "49999.5"}
     found = await aster.session.find_order(CLIENT_ID, aster.btc)
     assert found is not None
@@ -293,7 +254,7 @@ async def test_an_order_is_found_by_our_id_or_said_not_to_be(aster: Rig) -> None
             await aster.session.find_order(CLIENT_ID, aster.btc)
 
 
-async def test_positions_and_balance_are_exact_and_never_empty_by_accident(aster: Rig) -> None:
+async def test_positions_and_balance_are_exact_and_never_empty_by_accident(aster: BridgedRig) -> None:
     position = {
         "symbol": "BTCUSDT",
         "positionAmt": "-0.500",
@@ -328,7 +289,7 @@ async def test_positions_and_balance_are_exact_and_never_empty_by_accident(aster
         await aster.session.get_balance()
 
 
-async def test_market_data_keeps_every_digit(aster: Rig) -> None:
+async def test_market_data_keeps_every_digit(aster: BridgedRig) -> None:
     book = await aster.session.get_orderbook(aster.btc, 5)
     assert (book.bids[0], book.asks[0]) == (
         (Decimal("59999.90"), Decimal("1.5")),
@@ -347,7 +308,7 @@ async def test_market_data_keeps_every_digit(aster: Rig) -> None:
     assert (await aster.session.get_funding_rate(aster.btc)).next_funding_ms == NOW_MS + 1
 
 
-async def test_leverage_and_cancels_go_to_the_venues_own_paths(aster: Rig) -> None:
+async def test_leverage_and_cancels_go_to_the_venues_own_paths(aster: BridgedRig) -> None:
     aster.replies |= {
         "POST /fapi/v3/leverage": {"symbol": "BTCUSDT", "leverage": 5, "maxNotionalValue": "1"},
         "DELETE /fapi/v3/order": {**ORDER, "status": "CANCELED"},
@@ -357,7 +318,7 @@ async def test_leverage_and_cancels_go_to_the_venues_own_paths(aster: Rig) -> No
     await aster.session.cancel_order("123", aster.btc)
     await aster.session.cancel_by_client_id(CLIENT_ID, aster.btc)
     await aster.session.cancel_all(aster.btc)
-    sent = [(s.method, s.path, dict(parse_qsl(s.body.decode()))) for s in aster.server.sent]
+    sent = [(s.method, path_of(s), dict(parse_qsl(s.body.decode()))) for s in aster.server.sent]
     assert [(method, path) for method, path, _ in sent] == [
         ("POST", "/fapi/v3/leverage"),
         ("DELETE", "/fapi/v3/order"),
@@ -370,11 +331,11 @@ async def test_leverage_and_cancels_go_to_the_venues_own_paths(aster: Rig) -> No
 
 
 def test_its_signatures_are_hashed_in_c() -> None:
-    exchange_class("aster")
+    exchange_class(QUIRKS)
     assert sys.modules["ccxt.static_dependencies.ethabi.typed_data"].keccak is keccak256
 
 
 def test_without_ccxt_the_venue_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ccxt.async_support", None)
     with pytest.raises(UnsupportedOperation, match="needs ccxt"):
-        exchange_class("grvt")
+        exchange_class(msgspec.structs.replace(QUIRKS, ccxt_id="grvt"))
