@@ -15,7 +15,7 @@ from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_parser import HttpRequestParser
 
-from gateway.endpoint import PATH, Endpoint, WrittenAtOnce
+from gateway.endpoint import Endpoint, WrittenAtOnce
 from gateway.heads import END, Heads, credentials_in
 from gateway.pipeline import Credentials
 from gateway.steps import Begun, begun

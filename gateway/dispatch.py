@@ -17,6 +17,7 @@ from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Re
 from gateway.orders.classification import MAX_EVIDENCE
 from gateway.steps import within
 from gateway.timings import NOTHING, Timings
+from gateway.vault import VenueSessions
 from normalization.errors import ExchangeError, GatewayError, UnknownMarket, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
@@ -28,7 +29,6 @@ from normalization.venue_failures import (
     VenueRejected,
     VenueUnclear,
 )
-from gateway.vault import VenueSessions
 from storage.ports import Credential, Directory
 
 READ_TIMEOUT_S: Final = 10.0

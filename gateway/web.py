@@ -90,7 +90,9 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
         # Their answers have what aiohttp asks of a response, and are none for speed.
         return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
-    return Server(handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+    return Server(
+        handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S
+    )
 
 
 def _application(gateway: Gateway) -> web.Application:
