@@ -48,12 +48,18 @@ class RevisionWatch:
         self._forgetters: list[Callable[[], None]] = []
         self._revision: int | None = None
         self._trusted_until = float("-inf")
+        self._hurried_at = float("-inf")
         self.due_at = float("-inf")
         self.down = False
 
     def on_change(self, forget: Callable[[], None]) -> None:
         """Call ``forget`` whenever the revision is another one."""
         self._forgetters.append(forget)
+
+    def hurry(self) -> None:
+        """Somebody says that the revision is another one: look before anything more is served from a cache."""
+        self._hurried_at = self._clock.monotonic()
+        self._trusted_until = self.due_at = float("-inf")
 
     async def follow(self) -> None:
         """Return when what is cached may be served, as far as a revision can tell."""
@@ -93,7 +99,8 @@ class RevisionWatch:
             for forget in self._forgetters:
                 forget()
         self.down = False
-        self._schedule(began)
+        if began >= self._hurried_at:
+            self._schedule(began)
 
     def _schedule(self, looked_at: float) -> None:
         self.due_at = looked_at + LOOK_EVERY_S

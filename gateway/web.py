@@ -11,6 +11,7 @@ from gateway import codec, pages
 from gateway.connection import Connection, Server
 from gateway.endpoint import PATH, new_request_id
 from normalization.errors import NotFound
+from sandbox.milo.app import add_routes as add_milo_routes
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -103,13 +104,18 @@ def _application(gateway: Gateway) -> web.Application:
 
     async def ready(request: web.Request) -> web.Response:
         problems = await gateway.problems()
-        return web.json_response(
-            {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
-        )
+        told = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "degraded": gateway.degraded(),
+        }
+        return web.json_response(told, status=503 if problems else 200)
 
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     pages.add_routes(app)
+    if gateway.local_milo is not None:
+        add_milo_routes(app, gateway.local_milo.venue)
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
