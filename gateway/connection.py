@@ -1,8 +1,8 @@
 """A connection: what can be answered at once is answered where its bytes arrive, aiohttp does everything else.
 
-aiohttp parses, and keeps each connection's requests in a queue that a task of the connection works off, with another task
-for each request. Almost every request comes alone, is all there, and waits for nothing: it gets its answer before it
-would have entered the queue. One that has begun and must wait enters it after all, and goes on from there.
+aiohttp parses, and keeps each connection's requests in a queue that a task of the connection works off, with another
+task for each request. Almost every request comes alone, is all there, and waits for nothing: it gets its answer before
+it would have entered the queue. One that has begun and must wait enters it after all, and goes on from there.
 """
 
 from __future__ import annotations

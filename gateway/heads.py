@@ -1,7 +1,7 @@
 """Heads of requests that the parser has taken before.
 
-A client sends one head again and again, the same to the byte as long as its bodies have the same length. Where a message
-begins, the same bytes mean the same, so what aiohttp's parser took once need not be parsed again.
+A client sends one head again and again, the same to the byte as long as its bodies have the same length. Where a
+message begins, the same bytes mean the same, so what aiohttp's parser took once need not be parsed again.
 
 What is kept of a head is a keyed hash, the length of the body that follows, and where the API key stands in it. The key
 itself is not.

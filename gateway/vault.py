@@ -192,7 +192,7 @@ class VenueSessions:
 
     @asynccontextmanager
     async def use(self, credential: Credential) -> AsyncIterator[VenueSession]:
-        """``async with sessions.use(credential) as session``: ``hold``, whatever happens to the credential meanwhile."""
+        """``async with sessions.use(credential) as session``: ``hold``, whatever happens to the credential then."""
         with await self.hold(credential) as session:
             yield session
 
