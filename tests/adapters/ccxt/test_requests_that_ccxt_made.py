@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
@@ -58,7 +58,7 @@ VOLATILE: Final = frozenset({"signature", "nonce", "signer", "signature_expiry_s
 
 CASES: Final = [
     *(
-        Case(exchange=exchange, operation=operation, execution=execution, theirs=REFERRED, **terms)
+        Case(exchange=exchange, operation=operation, execution=execution, theirs=REFERRED, **cast(Any, terms))
         for exchange in ("woofipro", "modetrade")
         for operation, execution, terms in (
             (
