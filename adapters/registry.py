@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from adapters import paper
-from adapters.base import Adapter, CredentialField, Network
+from adapters.base import Adapter, Capabilities, CredentialField, Network
 from adapters.ccxt_venues.adapter import CcxtAdapter
 from adapters.ccxt_venues.nonces import Nonces
 from adapters.ccxt_venues.rows import ROWS
@@ -47,6 +47,7 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: str
     networks: frozenset[Network]
+    capabilities: Capabilities
     credential_fields: Sequence[CredentialField]
     open: Callable[[VenueContext], Awaitable[Adapter]]
 
@@ -71,19 +72,27 @@ SERVED_LOCALLY: Final = frozenset({"hyperliquid", "paradex"})
 """Venues whose protocol the sandbox speaks: their network ``paper``."""
 
 _PAPER: Final = Venue(
-    exchange="paper", networks=paper.NETWORKS, credential_fields=paper.CREDENTIAL_FIELDS, open=_open_paper
+    exchange="paper",
+    networks=paper.NETWORKS,
+    capabilities=paper.CAPABILITIES,
+    credential_fields=paper.CREDENTIAL_FIELDS,
+    open=_open_paper,
 )
-_DEXES: Final = tuple(
-    Venue(
+
+
+def venue_of(row: Row) -> Venue:
+    return Venue(
         exchange=row.exchange,
         networks=frozenset(row.hosts) | ({Network.PAPER} if row.exchange in SERVED_LOCALLY else set()),
+        capabilities=row.capabilities,
         credential_fields=row.credential_fields,
         open=partial(_open_dex, row),
     )
-    for row in ROWS.values()
-)
 
-VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES)})
+
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
+    {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()))}
+)
 
 
 async def open_adapters(context: VenueContext) -> dict[str, Adapter]:

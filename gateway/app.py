@@ -25,7 +25,7 @@ from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter
-from gateway.local_venues import LocalVenueAt, all_served
+from gateway.local_venues import LocalMilo, LocalVenueAt, all_served, milo_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
@@ -69,6 +69,7 @@ class Gateway:
         self.vault = vault
         self.adapters = adapters
         self.local_venues: Mapping[str, LocalVenueAt] = {}
+        self.local_milo: LocalMilo | None = None
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -225,8 +226,12 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
+        local_milo: LocalMilo | None = None
         if settings.demo:
             local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
+            local_milo = await stack.enter_async_context(
+                milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
+            )
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -244,5 +249,5 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         gateway = Gateway(
             settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
         )
-        gateway.local_venues = local
+        gateway.local_venues, gateway.local_milo = local, local_milo
         yield gateway

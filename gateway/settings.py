@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
+from sandbox.milo.agents.model_config import ModelConfig
 from storage.redis_store import address
 from storage.redis_store.address import RedisAddress
 
@@ -39,7 +40,12 @@ _KNOWN: Final = (
     "max_in_flight",
     "redis_url",
     "database_url",
+    "milo_model_url",
+    "milo_model_name",
+    "milo_model_key",
+    "milo_model_timeout_s",
 )
+NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
@@ -71,7 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
     ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
-    directory. ``redis`` is where limits are counted; None: in this process. ``warnings`` are for the log.
+    directory. ``redis`` is where limits are counted; None: in this process. ``milo_model`` answers in the local Milo's
+    conversations, None for its built-in analyst. ``warnings`` are for the log.
     """
 
     host: str
@@ -89,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: int
     redis: RedisAddress | None
     database_url: DatabaseUrl | None
+    milo_model: ModelConfig | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -121,13 +129,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
             redis=redis,
             database_url=reader.database_url("database_url"),
+            milo_model=_milo_model(reader),
             warnings=_unknown(environ),
         )
-        if workers > 1 and reader.given("redis_url") is None:
+        _refuse_a_public_chain(reader, environ)
+        if workers > 1:
             reader.complain(
                 "workers",
-                f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
-                " admit the whole limit; with Redis (VENUEGATE_REDIS_URL) there may be more",
+                "expected 1, because a process is one worker in this version: for more, start more nodes that share"
+                " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
             )
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
@@ -206,6 +216,29 @@ def _master_key(reader: _Reader) -> MasterKeySource | None:
     if path is not None:
         return MasterKeyFile(Path(path).expanduser())
     return None if text is None else MasterKeyText(text, _variable("master_key"))
+
+
+def _milo_model(reader: _Reader) -> ModelConfig | None:
+    url, name, key = (reader.given(f"milo_model_{part}") for part in ("url", "name", "key"))
+    timeout_s = reader.number("milo_model_timeout_s", 30, 1, 600)
+    if url is None and name is None and key is None:
+        return None
+    if url is None or name is None:
+        missing = "milo_model_url" if url is None else "milo_model_name"
+        reader.complain(missing, "expected it too, as something else of the model was given")
+        return None
+    try:
+        return ModelConfig(base_url=url, model=name, api_key=key, timeout_s=timeout_s)
+    except ValueError:
+        reader.complain("milo_model_url", "expected an address such as https://models.example.com/v1")
+        return None
+
+
+def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:
+    """Whoever gives an RPC address believes that something here would use it: better to stop than to be wrong."""
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and "RPC" in variable.upper() and value.strip():
+            reader.problems.append(f"{variable}: {NO_PUBLIC_CHAIN}; expected it to be left out")
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway import codec, pages
 from gateway.endpoint import PATH, new_request_id
 from normalization.errors import NotFound
+from sandbox.milo.app import add_routes as add_milo_routes
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -106,6 +107,8 @@ def _application(gateway: Gateway) -> web.Application:
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     pages.add_routes(app)
+    if gateway.local_milo is not None:
+        add_milo_routes(app, gateway.local_milo.venue)
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 

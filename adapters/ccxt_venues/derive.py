@@ -57,8 +57,6 @@ CAPABILITIES: Final = Capabilities(
     emulated={
         Capability.ORDERBOOK: "the best bid and ask: more of the book is only streamed",
         Capability.FEES: "the market's published rates, without the account's discounts",
-        Capability.BATCH: "one order after the other",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
     # The time after which an order is refused would also refuse what a trigger order becomes.
@@ -293,7 +291,7 @@ class DeriveSession(RawSession):
         size, filled, trigger = positive(row["amount"]), exact(row["filled_amount"]), row["trigger_type"]
         kind = _TYPES[row["order_type"]] if trigger is None else _TRIGGERS[trigger]
         return Order(
-            order_id=str(row["order_id"]),
+            order_id=raw.number(row["order_id"]),
             client_id=row["label"] or None,
             symbol=self._instrument(row["instrument_name"]).symbol,
             side=_SIDES[row["direction"]],
@@ -339,8 +337,8 @@ def _balance_of(reply: Document) -> Balance:
 
 def _fill_of(row: Document, instrument: Instrument) -> Fill:
     return Fill(
-        fill_id=str(row["trade_id"]),
-        order_id=str(row["order_id"]),
+        fill_id=raw.number(row["trade_id"]),
+        order_id=raw.number(row["order_id"]),
         symbol=instrument.symbol,
         side=_SIDES[row["direction"]],
         size=positive(row["trade_amount"]),

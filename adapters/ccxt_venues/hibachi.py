@@ -55,10 +55,8 @@ CAPABILITIES: Final = Capabilities(
         Capability.MARKETS_WITH_FUNDING: "Ask getFundingRate for each market.",
     },
     emulated={
-        Capability.BATCH: "one order after the other",
         Capability.CANCEL_ALL: "by listing what is open, as the venue's own SDK does",
         Capability.CANDLES: "volume is the venue's volume in quote units divided by the close",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
     # For how long a finished order can be looked up is not documented.
@@ -172,7 +170,7 @@ class HibachiSession(RawSession):
         return await self._ask(
             Action.PLACE,
             self._post_order(submission, kind, price, params),
-            lambda reply: raw.accepted(submission, str(reply["orderId"]), self._now_ms()),
+            lambda reply: raw.accepted(submission, raw.number(reply["orderId"]), self._now_ms()),
         )
 
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:
@@ -266,7 +264,7 @@ class HibachiSession(RawSession):
         if trigger is not None and status is OrderStatus.OPEN:
             status = OrderStatus.PENDING
         return Order(
-            order_id=str(row["orderId"]),
+            order_id=raw.number(row["orderId"]),
             client_id=row.get("clientId"),
             symbol=self._instrument(row["symbol"]).symbol,
             side=side,
@@ -299,8 +297,8 @@ def _balance_of(reply: Document) -> Balance:
 def _fill_of(row: Document, instrument: Instrument) -> Fill:
     side = _SIDES[row["side"].upper()]
     return Fill(
-        fill_id=str(row["id"]),
-        order_id=str(row["bidOrderId"] if side is Side.BUY else row["askOrderId"]),
+        fill_id=raw.number(row["id"]),
+        order_id=raw.number(row["bidOrderId"] if side is Side.BUY else row["askOrderId"]),
         symbol=instrument.symbol,
         side=side,
         size=positive(row["quantity"]),
@@ -346,7 +344,9 @@ def _refusal(status: int, document: Document) -> tuple[str, str] | None:
 def _is_shaped(path: str, document: Document) -> bool:
     if path.endswith("/trade/orders"):
         return isinstance(document, list)
-    return isinstance(document, dict) and "errorCode" not in document
+    if not isinstance(document, dict) or "errorCode" in document:
+        return False
+    return {"bid", "ask"} <= document.keys() if path.endswith("/orderbook") else True
 
 
 def _tame(base: Any) -> Any:

@@ -45,10 +45,6 @@ CAPABILITIES: Final = Capabilities(
     unsupported={
         Capability.PROTECTION: "Place two reduce-only stop orders, and cancel the other when one has filled.",
     },
-    emulated={
-        Capability.BATCH: "one order after the other: the venue's own batch ignores reduceOnly",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
-    },
     request_expiry=True,
     # Until when an order is good is told beside what is signed. What is signed is void 300 seconds after its timestamp,
     # so that what is not there a minute later was certainly never accepted.
@@ -262,7 +258,7 @@ class OrderlySession(RawSession):
         kind = _TYPES[row["type"]]
         size, filled = positive(row["quantity"]), exact(row["total_executed_quantity"])
         return Order(
-            order_id=str(row["order_id"]),
+            order_id=raw.number(row["order_id"]),
             client_id=_client_id_of(row),
             symbol=self._instrument(row["symbol"]).symbol,
             side=Side(row["side"]),
@@ -285,7 +281,7 @@ class OrderlySession(RawSession):
         if status is OrderStatus.OPEN and str(leg["is_triggered"]).lower() != "true":
             status = OrderStatus.PENDING
         return Order(
-            order_id=TRIGGERED + str(row["algo_order_id"]),
+            order_id=TRIGGERED + raw.number(row["algo_order_id"]),
             client_id=_client_id_of(row),
             symbol=self._instrument(row["symbol"]).symbol,
             side=Side(leg["side"]),
@@ -304,7 +300,7 @@ class OrderlySession(RawSession):
         """:raises ValueError: it is not plainly the order that was sent."""
         if _client_id_of(data) not in (None, submission.client_id) or exact(data["quantity"]) != submission.intent.size:
             raise ValueError("not the order that was sent")
-        return raw.accepted(submission, TRIGGERED + str(data["order_id"]), self._now_ms())
+        return raw.accepted(submission, TRIGGERED + raw.number(data["order_id"]), self._now_ms())
 
 
 def _legs(row: Document) -> Sequence[Document]:
@@ -357,8 +353,8 @@ def _balance_of(reply: Document) -> Balance:
 
 def _fill_of(row: Document, instrument: Instrument) -> Fill:
     return Fill(
-        fill_id=str(row["id"]),
-        order_id=str(row["order_id"]),
+        fill_id=raw.number(row["id"]),
+        order_id=raw.number(row["order_id"]),
         symbol=instrument.symbol,
         side=Side(row["side"]),
         size=positive(row["executed_quantity"]),

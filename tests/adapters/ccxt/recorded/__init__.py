@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tests.adapters.ccxt.recorded.apex import ApexWire
 from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.dydx import DydxWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
@@ -21,6 +22,7 @@ from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
+    "apex": ApexWire,
     "derive": DeriveWire,
     "dydx": DydxWire,
     "extended": ExtendedWire,
