@@ -55,7 +55,7 @@ CAPABILITIES: Final = Capabilities(
         Capability.MARKETS_WITH_FUNDING: "Ask getFundingRate for each market.",
     },
     emulated={
-        Capability.CANCEL_ALL: "by listing what is open, as the venue's own SDK does",
+        Capability.CANCEL_ALL: "what is listed is canceled one by one",
         Capability.CANDLES: "volume is the venue's volume in quote units divided by the close",
     },
     request_expiry=True,

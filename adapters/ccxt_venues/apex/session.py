@@ -151,7 +151,7 @@ class ApexSession(RawSession):
 
     async def _body(self, submission: Submission) -> dict[str, Any]:
         """:raises VenueRejected: it cannot be signed here; nothing was sent."""
-        signing.load()
+        await asyncio.to_thread(signing.load)
         intent, instrument = submission.intent, submission.instrument
         _, price, params = await self._terms(submission)
         account = await self._who()
