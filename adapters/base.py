@@ -63,7 +63,7 @@ class TriggerSource(StrEnum):
 class Dedupe(StrEnum):
     """Which of an account's orders a new one must not share its client id with, by the venue's own rule."""
 
-    NONE = "none"
+    NONE = "none documented"
     OPEN_ORDERS = "open orders"
     RECENT_ORDERS = "recent orders"
     EVERY_ORDER = "every order"
@@ -256,3 +256,6 @@ class Adapter(Protocol):
 
 NATIVE: Final = frozenset(Capability)
 """Every capability there is: a venue that lacks some says ``NATIVE - {…}``."""
+
+BOUNDED: Final = "a limit order at the slippage bound, which executes at once or not at all"
+"""How a market order is emulated where the venue has none with a bound."""

@@ -16,6 +16,7 @@ from adapters.base import (
     NATIVE,
     Capabilities,
     CredentialField,
+    Dedupe,
     Grouping,
     LegOutcome,
     Network,
@@ -40,6 +41,9 @@ CAPABILITIES: Final = Capabilities(
     request_expiry=True,
     lookup_includes_finished=True,
     visibility_lag_ms=0,
+    client_id="32 hex digits",
+    dedupe=Dedupe.EVERY_ORDER,
+    least_privilege="none needed",
 )
 
 DEFAULT_BALANCE: Final = Decimal(100_000)

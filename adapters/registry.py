@@ -11,8 +11,9 @@ from typing import Final, Protocol
 import msgspec
 
 from adapters import paper
-from adapters.base import Adapter, CredentialField, Network
+from adapters.base import Adapter, Capabilities, CredentialField, Network
 from adapters.ccxt_venues.adapter import CcxtAdapter
+from adapters.ccxt_venues.nonces import Nonces
 from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Row, Surroundings
 from adapters.milo import adapter as milo
@@ -32,13 +33,15 @@ class VenueContext(msgspec.Struct, frozen=True, kw_only=True):
     """What opening a venue may need.
 
     ``transport`` has the connections that all venues share. ``paper_urls`` is where this process serves a venue's
-    protocol itself, by exchange: network ``paper`` of that exchange.
+    protocol itself, by exchange: network ``paper`` of that exchange. ``nonces`` are given where other workers sign for
+    the same signers.
     """
 
     data_dir: Path
     clock: Time
     transport: Transport
     paper_urls: Mapping[str, str] = {}
+    nonces: Nonces | None = None
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,7 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: str
     networks: frozenset[Network]
+    capabilities: Capabilities
     credential_fields: Sequence[CredentialField]
     open: Callable[[VenueContext], Awaitable[Adapter]]
 
@@ -61,6 +65,7 @@ async def _open_dex(row: Row, context: VenueContext) -> Adapter:
         now_ms=context.clock.now_ms,
         monotonic=context.clock.monotonic,
         sleep=context.clock.sleep,
+        nonces=context.nonces,
     )
     return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
 
@@ -78,20 +83,29 @@ SERVED_LOCALLY: Final = frozenset({"hyperliquid", "paradex"})
 """Venues whose protocol the sandbox speaks: their network ``paper``."""
 
 _PAPER: Final = Venue(
-    exchange="paper", networks=paper.NETWORKS, credential_fields=paper.CREDENTIAL_FIELDS, open=_open_paper
+    exchange="paper",
+    networks=paper.NETWORKS,
+    capabilities=paper.CAPABILITIES,
+    credential_fields=paper.CREDENTIAL_FIELDS,
+    open=_open_paper,
 )
-_DEXES: Final = tuple(
-    Venue(
+
+
+def venue_of(row: Row) -> Venue:
+    return Venue(
         exchange=row.exchange,
         networks=frozenset(row.hosts) | ({Network.PAPER} if row.exchange in SERVED_LOCALLY else set()),
+        capabilities=row.capabilities,
         credential_fields=row.credential_fields,
         open=partial(_open_dex, row),
     )
-    for row in ROWS.values()
-)
+
+
 _MILO: Final = Venue(exchange=MILO, networks=milo.NETWORKS, credential_fields=milo.CREDENTIAL_FIELDS, open=_open_milo)
 
-VENUES: Final[Mapping[str, Venue]] = MappingProxyType({venue.exchange: venue for venue in (_PAPER, *_DEXES, _MILO)})
+VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
+    {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()), _MILO)}
+)
 
 
 async def open_adapters(context: VenueContext) -> dict[str, Adapter]:

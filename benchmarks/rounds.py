@@ -70,6 +70,8 @@ LOADS: Final[Sequence[Loading]] = (
     Loading(name="mcp_order", server="order", requests=_called_orders, proof=_OPEN),
     Loading(name="mcp_read", server="path", requests=called_reads, proof=(*_HEADERS, b'"markprice":')),
     Loading(name="fastapi", server="fastapi", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="path_redis", server="path_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="fastapi_redis", server="fastapi_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
     Loading(name="hyperliquid_order", server="hyperliquid", requests=_new_orders, proof=_OPEN),
     Loading(name="hyperliquid_ccxt", server="hyperliquid_ccxt", requests=_new_orders, proof=_PLACED),
     Loading(name="paradex_order", server="paradex", requests=_new_orders, proof=_OPEN),

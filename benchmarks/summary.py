@@ -20,6 +20,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 BOUNDS: Final[Mapping[str, Bound]] = {
     "path_vs_aiohttp_cpu": Bound(target=1.3, most=3.2),
+    "path_redis_vs_aiohttp_cpu": Bound(target=1.5, most=3.8),
     "mcp_call_vs_http_cpu": Bound(target=1.5, most=1.5),
     "mcp_sessions_mib": Bound(target=64, most=64),
     "hyperliquid_order_vs_ccxt_cpu": Bound(target=0.2, most=0.3),
@@ -50,6 +51,11 @@ RATIOS: Final = (
     _cpu("read_vs_aiohttp_cpu", "read", "aiohttp", "a read against a bare aiohttp route"),
     _cpu("order_vs_aiohttp_cpu", "order", "aiohttp", "a journaled paper order against a bare aiohttp route"),
     _cpu("fastapi_vs_path_cpu", "fastapi", "path", "the same job in FastAPI against the path"),
+    _cpu("path_redis_vs_aiohttp_cpu", "path_redis", "aiohttp", "the path with limits in Redis against a bare route"),
+    _cpu("path_redis_vs_path_cpu", "path_redis", "path", "limits in Redis against limits in the process"),
+    _cpu(
+        "fastapi_redis_vs_path_redis_cpu", "fastapi_redis", "path_redis", "both with limits in Redis, FastAPI's to ours"
+    ),
     _cpu(
         "hyperliquid_order_vs_ccxt_cpu",
         "hyperliquid_order",
@@ -84,6 +90,8 @@ _WHAT: Final = {
     "mcp_order": "journaled paper order as a tools/call, 16 connections",
     "mcp_read": "whole path, getMarkPrice as a tools/call",
     "fastapi": "the same job in FastAPI",
+    "path_redis": "whole path with limits in Redis, 16 connections",
+    "fastapi_redis": "the same job in FastAPI with limits in Redis",
     "hyperliquid_order": "an order to a local Hyperliquid",
     "hyperliquid_ccxt": "ccxt called directly, the same order",
     "paradex_order": "an order to a local Paradex",

@@ -7,8 +7,8 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -37,6 +37,7 @@ from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
+from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
@@ -60,6 +61,7 @@ class Gateway:
         vault: Vault,
         adapters: Mapping[str, Adapter],
         clock: Clock,
+        sharing: Sharing | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -71,10 +73,11 @@ class Gateway:
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        watch = RevisionWatch(stores.directory, clock)
+        self.watch = RevisionWatch(stores.directory, clock)
         self.sessions = VenueSessions(vault, adapters, clock)
-        self.authenticator = Authenticator(stores.directory, keyring, clock, watch)
-        self.limiter = InProcessLimiter(stores.usage, clock)
+        self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
+        self.sharing = sharing
+        self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -105,7 +108,7 @@ class Gateway:
         )
         dispatcher = Dispatcher(
             directory=stores.directory,
-            credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
+            credentials=CredentialDirectory(stores.directory, clock, self.watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
             orders=ConfirmedOrders(self.desk, stores.journal),
@@ -129,15 +132,23 @@ class Gateway:
             keyring=keyring,
             metrics=self.metrics,
             clock=clock,
+            sharing=sharing,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
+        if sharing is not None:
+            sharing.measured_by(self.metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Sites]:
         """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
         await self.reconciler.start()
+        if self.sharing is not None:
+            await self.sharing.join()
         sites = await make_site(self)
-        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
+        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self._keep_house()]
+        if self.sharing is not None:
+            duties += self.sharing.duties(self.watch.hurry)
+        tasks = [asyncio.create_task(duty) for duty in duties]
         try:
             yield sites
         finally:
@@ -152,6 +163,8 @@ class Gateway:
             await self.authenticator.flush()
             await self.limiter.close()
             await self.sessions.close()
+            if self.sharing is not None:
+                await self.sharing.leave()
 
     async def flush(self) -> None:
         """Store what is counted in memory."""
@@ -165,6 +178,11 @@ class Gateway:
             found["gateway"] = "stopping"
         await _probe(found, "database", self.stores.directory.revision)
         return found
+
+    def degraded(self) -> dict[str, str]:
+        """What this gateway serves without, by part. Anybody may ask: the log says more."""
+        is_away = self.sharing is not None and self.sharing.limiter.is_away
+        return {"redis": "lost: every worker counts its share of each limit by itself"} if is_away else {}
 
     async def _keep_house(self) -> None:
         while True:
@@ -200,6 +218,12 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             _log.warning(concern)
         stores = await database.open()
         stack.push_async_callback(stores.close)
+        sharing = None
+        if settings.redis is None and database.is_shared:
+            _log.warning("limits are counted by this node alone: set VENUEGATE_REDIS_URL before another one is started")
+        if settings.redis is not None:
+            sharing = await open_sharing(settings.redis, stores, clock)
+            stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
         local_milo: LocalMilo | None = None
@@ -216,11 +240,14 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
                 clock=clock,
                 transport=transport,
                 paper_urls={exchange: venue.url for exchange, venue in local.items()},
+                nonces=None if sharing is None else sharing.nonces,
             )
         )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
-        gateway = Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
+        gateway = Gateway(
+            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
+        )
         gateway.local_venues, gateway.local_milo = local, local_milo
         yield gateway

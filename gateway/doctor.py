@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -30,7 +30,11 @@ from gateway.settings import Settings
 from normalization.errors import GatewayError
 from normalization.venue_failures import VenueFailure
 from storage.ports import Directory, StorageUnavailable
+from storage.redis_store.address import RedisAddress
 from storage.sql import Place
+
+if TYPE_CHECKING:
+    from storage.redis_store.checks import RedisState
 
 LEAST_PYTHON: Final = (3, 11)
 LEAST_FREE_MIB: Final = 100
@@ -74,6 +78,7 @@ async def examine(environment: Environment) -> list[Finding]:
     findings = [check_python(environment.python), *check_data_dir(environment.settings.data_dir)]
     findings.append(await check_database(environment))
     findings.append(await check_master_key(environment))
+    findings += [finding async for finding in check_redis(environment)]
     findings += [finding async for finding in check_venues(environment)]
     findings += await asyncio.to_thread(lambda: list(check_ports(environment.settings)))
     return [*findings, *check_clock(environment, began)]
@@ -157,6 +162,54 @@ async def check_master_key(environment: Environment) -> Finding:
         return _warning("master key", "The database is still under an older key", "Run: venuegate master-key rotate")
     where = f"{source.path}" if isinstance(source, MasterKeyFile) else "The one in the environment"
     return _ok("master key", f"{where} opens this database")
+
+
+async def check_redis(environment: Environment) -> AsyncIterator[Finding]:
+    """Whether the one that is configured can be used, and goes by the same time."""
+    address = environment.settings.redis
+    if address is None:
+        if environment.database.is_shared:
+            yield _warning(
+                "redis",
+                "None is configured: every node that uses this database counts limits for itself",
+                "Set VENUEGATE_REDIS_URL before a second node is started",
+            )
+        else:
+            yield _ok("redis", "None is configured: limits are counted inside the one process")
+        return
+    try:
+        state = await _asked(address)
+    except StorageUnavailable as error:
+        yield _failure("redis", error.problem, error.advice)
+        return
+    servers = "" if state.servers == 1 else f" ({state.servers} nodes that take writes)"
+    yield _ok("redis", f"Redis {state.version} at {address}{servers} takes writes")
+    if state.eviction is not None:
+        yield _warning(
+            "redis memory",
+            f"When it is full it forgets what is counted (maxmemory-policy {state.eviction})",
+            "Set maxmemory-policy noeviction, or give the gateway a Redis of its own",
+        )
+    skew_s = (state.now_ms - environment.clock.now_ms()) / 1000
+    if abs(skew_s) > MOST_CLOCK_SKEW_S:
+        yield _warning(
+            "redis clock",
+            f"It is {skew_s:+.1f} s off this machine's clock; minutes and days are counted by it",
+            "Keep the clocks of both right with NTP",
+        )
+
+
+async def _asked(address: RedisAddress) -> RedisState:
+    """:raises StorageUnavailable: it cannot be used."""
+    # Only those who use it pay for its library.
+    from storage.redis_store.checks import check
+    from storage.redis_store.servers import server_at
+
+    server = server_at(address)
+    try:
+        return await check(server)
+    finally:
+        await server.close()
 
 
 async def check_venues(environment: Environment) -> AsyncIterator[Finding]:

@@ -16,6 +16,8 @@ import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
 from sandbox.milo.agents.model_config import ModelConfig
+from storage.redis_store import address
+from storage.redis_store.address import RedisAddress
 
 PREFIX: Final = "VENUEGATE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -43,9 +45,6 @@ _KNOWN: Final = (
     "milo_model_key",
     "milo_model_timeout_s",
 )
-_NOT_BUILT: Final = {
-    "redis_url": "this build counts limits inside its process and cannot use Redis",
-}
 NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
@@ -78,8 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
     ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
-    directory. ``milo_model`` answers in the local Milo's conversations, None for its built-in analyst. ``warnings`` are
-    for the log.
+    directory. ``redis`` is where limits are counted; None: in this process. ``milo_model`` answers in the local Milo's
+    conversations, None for its built-in analyst. ``warnings`` are for the log.
     """
 
     host: str
@@ -95,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    redis: RedisAddress | None
     database_url: DatabaseUrl | None
     milo_model: ModelConfig | None
     warnings: tuple[str, ...]
@@ -112,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_host = reader.text("metrics_host", "127.0.0.1")
         metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
         demo = reader.flag("demo")
+        redis = reader.redis("redis_url")
         loaded = cls(
             host=host,
             port=port,
@@ -126,12 +127,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            redis=redis,
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),
             warnings=_unknown(environ),
         )
-        _refuse_what_is_not_built(reader, workers)
         _refuse_a_public_chain(reader, environ)
+        if workers > 1:
+            reader.complain(
+                "workers",
+                "expected 1, because a process is one worker in this version: for more, start more nodes that share"
+                " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
+            )
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:
@@ -180,6 +187,9 @@ class _Reader:
     def url(self, name: str) -> str | None:
         return self._parsed(name, None, "an address such as https://gateway.example.com", _base_url)
 
+    def redis(self, name: str) -> RedisAddress | None:
+        return self._parsed(name, None, address.EXPECTED, address.parse_address)
+
     def database_url(self, name: str) -> DatabaseUrl | None:
         return self._parsed(name, None, "an address such as postgresql://user:password@host:5432/venuegate", _database)
 
@@ -222,18 +232,6 @@ def _milo_model(reader: _Reader) -> ModelConfig | None:
     except ValueError:
         reader.complain("milo_model_url", "expected an address such as https://models.example.com/v1")
         return None
-
-
-def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
-    for name, instead in _NOT_BUILT.items():
-        if reader.given(name) is not None:
-            reader.complain(name, f"{instead}; expected it to be left out")
-    if workers > 1:
-        reader.complain(
-            "workers",
-            f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
-            " admit the whole limit",
-        )
 
 
 def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:

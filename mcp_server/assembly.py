@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
+from gateway.sharing import Sharing
 from mcp_server.answers import Answers
 from mcp_server.asked import InFlight
 from mcp_server.callers import Callers
@@ -25,6 +26,7 @@ from mcp_server.guard import Guard
 from mcp_server.methods import Methods
 from mcp_server.server import McpServer
 from mcp_server.sessions import Sessions
+from mcp_server.shared_sessions import SharedSessions
 from mcp_server.wire import Replies
 
 
@@ -37,11 +39,17 @@ def assembled(
     keyring: Keyring,
     metrics: Metrics,
     clock: Clock,
+    sharing: Sharing | None = None,
 ) -> McpServer:
-    """Calls go through a pipeline of the same parts as ``POST /v1``, with the tiers that MCP asks for."""
+    """Calls go through a pipeline of the same parts as ``POST /v1``, with the tiers that MCP asks for.
+
+    With ``sharing``, all workers know of each other's sessions.
+    """
     operations = served(OPERATIONS)
     catalog = Catalog(operations)
     sessions = Sessions(clock)
+    if sharing is not None:
+        sessions = SharedSessions(sharing.sessions, clock, is_away=lambda: sharing.limiter.is_away)
     pipeline = Pipeline(authenticator=authenticator, limiter=limiter, codec=Codec(operations), dispatcher=dispatcher)
     calls = ToolCalls(pipeline, catalog, metrics, clock)
     replies = Replies(clock)

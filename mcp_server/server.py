@@ -120,6 +120,8 @@ class McpServer:
             message = protocol.read(await read_json_body(request, self._max_body_bytes))
             modern = is_modern(message, headers)
             session_id = None if modern else headers.get(_SESSION)
+            if session_id is not None:
+                await self.sessions.look_up(session_id)
             asked = Asked(
                 request=request,
                 trace=trace,
@@ -176,6 +178,8 @@ class McpServer:
             await self._callers.user(asked.credentials),
             can_be_asked=confirmations.can_be_asked(asked.message.params.get("capabilities")),
         )
+        if session is not None:
+            await self.sessions.share(session)
         return self._result(asked, described, "" if session is None else f"{SESSION_HEADER}: {session.id}\r\n")
 
     async def _call_in_session(self, asked: Asked) -> Reply:
@@ -239,7 +243,9 @@ class McpServer:
             session.stream = None
 
     async def _delete(self, request: web.BaseRequest, trace: Trace) -> Reply:
-        self.sessions.delete(await self._named_session(request))
+        session = await self._named_session(request)
+        self.sessions.delete(session)
+        await self.sessions.share_deletion(session)
         return self._replies.nothing(200, trace)
 
     async def _named_session(self, request: web.BaseRequest) -> Session:
@@ -254,6 +260,7 @@ class McpServer:
         session_id = request.headers.get(_SESSION)
         if session_id is None:
             raise RpcError(INVALID_REQUEST, f"Invalid request: {SESSION_HEADER} is missing", status=400)
+        await self.sessions.look_up(session_id)
         credentials = self._callers.credentials(shown_credentials(request), session_id)
         session = self._callers.session(session_id, await self._callers.principal(credentials))
         if session is None:

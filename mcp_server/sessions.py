@@ -100,6 +100,15 @@ class Sessions:
         self._touch(session, now)
         return session
 
+    async def look_up(self, id: str) -> None:
+        """Find out what other workers know of it. These are all there are."""
+
+    async def share(self, session: Session) -> None:
+        """Let other workers know of it."""
+
+    async def share_deletion(self, session: Session) -> None:
+        """Let other workers know that it was deleted."""
+
     def may_have_left(self, id: str) -> bool:
         """Whether a gateway made this id and nobody deleted it: it was idle for long, or its process has ended.
 

@@ -28,7 +28,7 @@ from adapters.base import (
     TriggerSource,
 )
 from adapters.ccxt_venues.bech32 import bech32
-from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement
+from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement, rests
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession, done, understood
 from adapters.ccxt_venues.checks import check
@@ -41,8 +41,6 @@ from normalization.decimals import ZERO, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate, MarketSummary, MarkPrice
 from normalization.orders import (
-    Limit,
-    Market,
     Order,
     OrderStatus,
     OrderType,
@@ -62,7 +60,7 @@ CAPABILITIES: Final = Capabilities(
         Capability.LEVERAGE: "Positions are cross-margined by the market's own rules: choose their size instead.",
     },
     emulated={
-        Capability.CANCEL_ALL: "by canceling what is listed, one by one",
+        Capability.CANCEL_ALL: "what is listed is canceled one by one",
         Capability.MARK_PRICE: "the oracle price, by which the venue margins and triggers",
     },
     # A transaction is void half a minute after the moment that is its number; one that cannot rest, some blocks on.
@@ -195,15 +193,8 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
     return {name: trimmed(execution.trigger_price)}
 
 
-def _cannot_rest(submission: Submission) -> bool:
-    execution = submission.intent.execution
-    return isinstance(execution, Market) or (
-        isinstance(execution, Limit) and execution.time_in_force is not TimeInForce.GTC
-    )
-
-
 def _expiry(submission: Submission, now_ms: int) -> dict[str, Any]:
-    return {"goodTillBlock": _height.get() + _BLOCKS} if _cannot_rest(submission) else {}
+    return {} if rests(submission) else {"goodTillBlock": _height.get() + _BLOCKS}
 
 
 class DydxSession(BridgedSession):
@@ -302,7 +293,7 @@ class DydxSession(BridgedSession):
             raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: its time has passed")
         check(submission)
         await before_sending(self._learn_account())
-        height = await before_sending(self._latest_height()) if _cannot_rest(submission) else 0
+        height = 0 if rests(submission) else await before_sending(self._latest_height())
         token = _height.set(height)
         try:
             return await super().place_order(submission)

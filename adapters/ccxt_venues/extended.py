@@ -18,7 +18,7 @@ from adapters.base import (
     TriggerSource,
 )
 from adapters.ccxt_venues.bridge import unified
-from adapters.ccxt_venues.bridge.quirks import Document, MarkSource, Quirks, fires_on_the_way_up
+from adapters.ccxt_venues.bridge.quirks import Document, MarkSource, Quirks, fires_on_the_way_up, rests
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
 from adapters.ccxt_venues.numbers import exact, positive
@@ -28,16 +28,7 @@ from normalization.accounts import Balance
 from normalization.decimals import ZERO, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate, MarketSummary
-from normalization.orders import (
-    Limit,
-    Market,
-    Order,
-    OrderType,
-    Side,
-    Stop,
-    TakeProfit,
-    TimeInForce,
-)
+from normalization.orders import Order, OrderType, Side, Stop, TakeProfit, TimeInForce
 from normalization.venue_failures import Reason, VenueRejected, VenueUnclear
 
 CAPABILITIES: Final = Capabilities(
@@ -152,11 +143,7 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
 
 def _expiry(submission: Submission, now_ms: int) -> dict[str, Any]:
     """ccxt would let a good-till-canceled order lapse within the hour. What does not rest lapses with its request."""
-    execution = submission.intent.execution
-    rests = not isinstance(execution, Market) and not (
-        isinstance(execution, Limit) and execution.time_in_force is not TimeInForce.GTC
-    )
-    return {"expiryEpochMillis": now_ms + _RESTS_FOR_MS if rests else submission.valid_until_ms}
+    return {"expiryEpochMillis": now_ms + _RESTS_FOR_MS if rests(submission) else submission.valid_until_ms}
 
 
 class ExtendedSession(BridgedSession):

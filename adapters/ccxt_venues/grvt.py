@@ -28,6 +28,7 @@ from adapters.ccxt_venues.bridge.quirks import (
     MarkSource,
     Quirks,
     fires_on_the_way_up,
+    rests,
 )
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
@@ -40,7 +41,7 @@ from normalization.accounts import Balance
 from normalization.decimals import trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate
-from normalization.orders import Limit, Market, Order, OrderType, Side, Stop, TakeProfit, TimeInForce
+from normalization.orders import Order, OrderType, Side, Stop, TakeProfit
 from normalization.venue_failures import Reason, VenueFailure, VenueUnclear
 
 T = TypeVar("T")
@@ -180,11 +181,8 @@ class GrvtSession(BridgedSession):
         return next((order for order in past if order.client_id == client_id), None)
 
     async def place_order(self, submission: Submission) -> Order:
-        execution = submission.intent.execution
-        rests = not isinstance(execution, Market) and not (
-            isinstance(execution, Limit) and execution.time_in_force is not TimeInForce.GTC
-        )
-        token = _expires_at_ms.set(self._now_ms() + _RESTS_FOR_MS if rests else submission.valid_until_ms)
+        until_ms = self._now_ms() + _RESTS_FOR_MS if rests(submission) else submission.valid_until_ms
+        token = _expires_at_ms.set(until_ms)
         try:
             order = await super().place_order(submission)
         finally:

@@ -35,6 +35,7 @@ from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded
 from adapters.ccxt_venues.secret_checks import decimal_id, lighter_key, lighter_key_index
+from adapters.ccxt_venues.venue import Row
 from normalization.accounts import Balance, Fill, Position
 from normalization.decimals import ZERO, trimmed
 from normalization.instruments import Instrument
@@ -232,13 +233,15 @@ def _tamed(base: Any) -> Any:
     return Lighter
 
 
-def _config(secrets: Mapping[str, str], network: Network) -> dict[str, Any]:
+def config(
+    secrets: Mapping[str, str], network: Network, library_of: Callable[[], Any] = native_library
+) -> dict[str, Any]:
     """ccxt reads the key from here, and nowhere else."""
     options: dict[str, Any] = {"builderFee": False, "approvedBuilderFee": False}
     if not secrets:
         return {"options": options}
     account, index = secrets["account_index"], secrets["api_key_index"]
-    library = native_library()
+    library = library_of()
     auth = {"lighterPrivateKey": secrets["private_key"], "signer": library, "deadline": None, "token": None}
     return {
         "options": {
@@ -536,7 +539,7 @@ QUIRKS: Final = Quirks(
         Network.MAINNET: dict.fromkeys(("root", "public", "private"), "https://mainnet.zklighter.elliot.ai"),
         Network.TESTNET: dict.fromkeys(("root", "public", "private"), "https://testnet.zklighter.elliot.ai"),
     },
-    config=_config,
+    config=config,
     tame=_tamed,
     signs_in_threads=True,
     refusal=_refusal,
@@ -556,28 +559,35 @@ QUIRKS: Final = Quirks(
     weight_per_minute=60,
 )
 
-LIGHTER: Final = bridged(
-    "lighter",
-    quirks=QUIRKS,
-    session=LighterSession,
-    capabilities=CAPABILITIES,
-    credential_fields=(
-        CredentialField(
-            name="account_index", description="Number of the account that trades", secret=False, check=decimal_id
-        ),
-        CredentialField(
-            name="api_key_index",
-            description="Number of the API key, from 4 to 254",
-            secret=False,
-            check=lighter_key_index,
-        ),
-        CredentialField(
-            name="private_key",
-            description="Private key of that API key, not of a wallet",
-            check=lighter_key,
-        ),
+CREDENTIAL_FIELDS: Final = (
+    CredentialField(
+        name="account_index", description="Number of the account that trades", secret=False, check=decimal_id
     ),
-    # Never zero, which stands for none.
-    client_id=lambda token: str(int.from_bytes(token[:6], "big") % (_CLIENT_IDS - 1) + 1),
-    describe=lambda secrets: f"account {secrets['account_index']}" if "account_index" in secrets else "",
+    CredentialField(
+        name="api_key_index",
+        description="Number of the API key, from 4 to 254",
+        secret=False,
+        check=lighter_key_index,
+    ),
+    CredentialField(
+        name="private_key",
+        description="Private key of that API key, not of a wallet",
+        check=lighter_key,
+    ),
 )
+
+
+def row(quirks: Quirks) -> Row:
+    return bridged(
+        "lighter",
+        quirks=quirks,
+        session=LighterSession,
+        capabilities=CAPABILITIES,
+        credential_fields=CREDENTIAL_FIELDS,
+        # Never zero, which stands for none.
+        client_id=lambda token: str(int.from_bytes(token[:6], "big") % (_CLIENT_IDS - 1) + 1),
+        describe=lambda secrets: f"account {secrets['account_index']}" if "account_index" in secrets else "",
+    )
+
+
+LIGHTER: Final = row(QUIRKS)

@@ -88,6 +88,16 @@ _TYPES: Final = {
 _TRIGGERED: Final = frozenset({OrderType.STOP, OrderType.TAKE_PROFIT})
 
 
+def _tamed(base: Any) -> Any:
+    class Pacifica(base):  # type: ignore[misc]  # its base is only known at run time
+        def sign_message(self, header: Any, payload: Any, privateKey: str) -> str:
+            """ccxt loses the zeros that a key or a signature begins with."""
+            text = self.prepare_message(header, payload)
+            return str(Keypair.from_base58_string(privateKey).sign_message(text.encode()))
+
+    return Pacifica
+
+
 def _config(secrets: Mapping[str, str], network: Network) -> dict[str, Any]:
     if not secrets:
         return {}
@@ -373,6 +383,7 @@ QUIRKS: Final = Quirks(
         Network.TESTNET: dict.fromkeys(("public", "private"), "https://test-api.pacifica.fi"),
     },
     config=_config,
+    tame=_tamed,
     refusal=_refusal,
     is_shaped=_is_shaped,
     # A time in force that ccxt does not know becomes GTC there, and ``postOnly`` is passed on to nobody.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from adapters.ccxt_venues.apex import APEX
 from adapters.ccxt_venues.aster import ASTER
 from adapters.ccxt_venues.derive import DERIVE
 from adapters.ccxt_venues.dydx import DYDX
@@ -34,6 +35,7 @@ _ALL: Final = (
     HIBACHI,
     DERIVE,
     NADO,
+    APEX,
 )
 
 ROWS: Final[Mapping[str, Row]] = MappingProxyType({row.exchange: row for row in _ALL})

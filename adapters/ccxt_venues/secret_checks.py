@@ -15,6 +15,7 @@ _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _ORDERLY_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _BASE64_KEY: Final = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _FELT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_SEEDS: Final = re.compile(r"(0x)?([0-9a-fA-F]{2}){32,128}")
 _API_KEY: Final = re.compile(r"[!-~]{8,256}")
 _LIGHTER_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{80}")
 _DECIMAL_ID: Final = re.compile(r"[0-9]{1,20}")
@@ -71,7 +72,13 @@ def hibachi_key(value: str) -> str | None:
 
 
 def nado_subaccount(value: str) -> str | None:
-    return None if value.isascii() and 0 < len(value) <= 12 else "expected a name of at most 12 ASCII characters"
+    if value.isascii() and value.isprintable() and 0 < len(value) <= 12:
+        return None
+    return "expected a name of at most 12 ASCII characters"
+
+
+def zk_seeds(value: str) -> str | None:
+    return None if _SEEDS.fullmatch(value) else "expected an Omni key: 64 to 256 hex digits"
 
 
 def api_key(value: str) -> str | None:

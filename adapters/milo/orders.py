@@ -177,7 +177,7 @@ def refuse_what_cannot_be(intent: OrderIntent) -> None:
     if intent.side is Side.BUY and intent.reduce_only:
         raise _refused(
             Reason.REDUCE_ONLY_WOULD_INCREASE,
-            "Milo has no short positions: no buy reduces one, so send reduceOnly false",
+            "Milo has no short positions that a buy could reduce: send reduceOnly false",
         )
 
 

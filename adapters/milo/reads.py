@@ -1,4 +1,7 @@
-"""What Milo says of an account, in our words. Pure: every function raises ValueError or LookupError for what it cannot read."""
+"""What Milo says of an account, in our words.
+
+Pure. Every function raises ValueError or LookupError for what it cannot read.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from adapters.base import Grouping, LegOutcome, Submission
 from adapters.ccxt_venues.link import before_sending
 from adapters.milo import orders, reads
+from adapters.milo.api import Query
 from adapters.milo.client import MiloClient
 from adapters.milo.endpoints import (
     CLOSE_POSITION,
@@ -138,7 +139,7 @@ class MiloSession:
         self, intent: OrderIntent, instrument: Instrument, since_ms: int, until_ms: int
     ) -> Sequence[Order]:
         kind = "buy" if intent.side is Side.BUY else "sell"
-        query = {"tokenAddress": instrument.venue_symbol, "type": kind, "pageSize": PER_PAGE}
+        query: Query = {"tokenAddress": instrument.venue_symbol, "type": kind, "pageSize": PER_PAGE}
         lines = [
             line
             for line in (await self._client.ask(LIST_ORDERS, query=query)).data

@@ -90,8 +90,8 @@ class Fill(Wire, frozen=True, kw_only=True):
 class OrderLine(Wire, frozen=True, kw_only=True):
     """An order. ``parent_id`` and ``sub_type`` belong to take-profits and stop-losses of a buy, drafts until it fills.
 
-    ``status`` is active, paused, error, fulfilled, archived or draft; ``trigger_price`` is what a relative trigger comes
-    to.
+    ``status`` is active, paused, error, fulfilled, archived or draft; ``trigger_price`` is what a relative trigger
+    comes to.
     """
 
     id: str

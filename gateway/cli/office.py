@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from gateway.vault import Vault
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
+    from storage.redis_store.address import RedisAddress
     from storage.sql import Stores
 
 MASTER_KEY: Final = "master.key"
@@ -114,8 +115,20 @@ async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Office]:
     async with contextlib.AsyncExitStack() as stack:
         # Tables of another version are a running gateway's, perhaps: only `db upgrade` changes them.
         stores = await place.open()
+        if settings.redis is not None:
+            stores.directory.on_change = _announcer(settings.redis, stack)
         stack.push_async_callback(stores.close)
         yield Office(settings, stores, stack)
+
+
+def _announcer(address: RedisAddress, stack: contextlib.AsyncExitStack) -> Callable[[], None]:
+    """What tells running gateways of a change at once; without Redis they find it within two seconds."""
+    from storage.redis_store.news import RedisNews
+    from storage.redis_store.servers import server_at
+
+    news = RedisNews(server_at(address))
+    stack.push_async_callback(news.close)
+    return news.announce
 
 
 def make_data_dir(path: Path) -> None:

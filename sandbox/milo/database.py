@@ -6,13 +6,13 @@ locked for as long as it is open.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-_LOCK_WAIT_S: Final = 0.2
+from sandbox.sqlite_file import open_exclusively, transaction
+
 _CACHE_KIB: Final = 16_384
 
 Row = tuple[Any, ...]
@@ -22,33 +22,12 @@ class Database:
     """``path`` None keeps everything in memory. Methods raise ``sqlite3.Error``."""
 
     def __init__(self, path: Path | None, schemas: Iterable[str]) -> None:
-        self._db = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_WAIT_S, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # Enough to survive a killed process; a power cut may take the last moments, never the consistency.
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            with self.transaction():
-                for schema in schemas:
-                    for statement in schema.split(";"):
-                        self._db.execute(statement)
-        except sqlite3.Error:
-            self._db.close()
-            raise
+        self._db = open_exclusively(path, ";".join(schemas))
+        self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Durable, all or nothing, when the block ends."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled back by itself.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        return transaction(self._db)
 
     @contextmanager
     def undoable(self) -> Iterator[None]:

@@ -32,8 +32,11 @@ _KEY_BY_DIGEST: Final = (
 
 
 class SqlDirectory(Directory):
+    """``on_change`` is called after each change of it is stored; by default it does nothing."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.on_change: Callable[[], None] = lambda: None
         self._statements = PreparedStatements()
 
     async def revision(self) -> int:
@@ -53,9 +56,12 @@ class SqlDirectory(Directory):
             return result
 
         try:
-            return await self._database.write(alone)
+            result = await self._database.write(alone)
         except IntegrityError as error:
             raise ValueError(f"the {what} is there already, or its account is not") from error
+        if result:
+            self.on_change()
+        return result
 
     async def create_account(self, account: Account) -> None:
         """:raises ValueError: there is an account of that name or id."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from storage.ports import Directory, Journal, UsageStore
+from storage.ports import Journal, UsageStore, WorkerBeats
 from storage.sql.database import BUSY_TIMEOUT_S, Database, SqliteDatabase
 from storage.sql.directory import SqlDirectory
 from storage.sql.engines import prepare_file, sqlite_engine
@@ -19,13 +19,15 @@ from storage.sql.failures import translated
 from storage.sql.journal import SqlJournal
 from storage.sql.upgrades import check_current, upgrade_within
 from storage.sql.usage import SqlUsageStore
+from storage.sql.worker_beats import SqlWorkerBeats
 
 
 @dataclass(frozen=True)
 class Stores:
-    directory: Directory
+    directory: SqlDirectory
     usage: UsageStore
     journal: Journal
+    workers: WorkerBeats
     database: Database
 
     async def close(self) -> None:
@@ -33,7 +35,12 @@ class Stores:
         await self.database.close()
 
 
-async def open_sqlite(path: Path, *, upgrade: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Stores:
+async def open_sqlite(
+    path: Path,
+    *,
+    upgrade: bool = True,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> Stores:
     """The stores in the SQLite file ``path``, which is made where it is missing, private to its owner.
 
     With ``upgrade``, tables of an older version are brought up to date; without, they are refused.
@@ -49,6 +56,7 @@ def stores_over(database: Database) -> Stores:
         directory=SqlDirectory(database),
         usage=SqlUsageStore(database),
         journal=SqlJournal(database),
+        workers=SqlWorkerBeats(database),
         database=database,
     )
 

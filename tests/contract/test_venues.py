@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
-from adapters.registry import VENUES, VenueContext
+from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
@@ -36,7 +36,7 @@ from normalization.orders import (
 )
 from normalization.venue_failures import Reason, VenueFailure, VenueRejected
 from sandbox.wires.local import OPENERS
-from tests.adapters.ccxt.recorded import WIRES
+from tests.adapters.ccxt.recorded import RECORDED, WIRES
 from tests.adapters.ccxt.recording_server import recording
 
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
@@ -98,12 +98,12 @@ class NoonClock(SystemClock):
         return NOW_MS
 
 
-@pytest.fixture(params=[*OFFLINE, *sorted(WIRES)])
+@pytest.fixture(params=[*OFFLINE, *RECORDED])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     exchange: str = request.param
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
-        urls, fields = {}, {}
+        urls, fields, venue = {}, {}, VENUES[exchange]
         if exchange in OPENERS:
             local = OPENERS[exchange](tmp_path, clock.now_ms)
             urls[exchange] = await stack.enter_async_context(served(local.app))
@@ -112,10 +112,11 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             wire = WIRES[exchange]()
             urls[exchange] = (await stack.enter_async_context(recording(wire.answer))).url
             fields = dict(wire.secrets)
+            venue = venue_of(wire.row) if wire.row else venue
         transport = Transport()
         stack.push_async_callback(transport.close)
         context = VenueContext(data_dir=tmp_path, clock=clock, transport=transport, paper_urls=urls)
-        adapter = await VENUES[exchange].open(context)
+        adapter = await venue.open(context)
         stack.push_async_callback(adapter.close)
         credential = OpenCredential(
             credential_id="c-1", account_id="a-1", exchange=exchange, network=Network.PAPER, secrets=fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +130,16 @@ def test_the_quick_start_works_from_end_to_end_and_survives_kill_9(sandbox: Sand
     code, said = sandbox.stop()
     assert code == 0
     assert "not a custodian" in said
+
+
+def test_what_the_document_shows_works(sandbox: Sandbox) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "milo.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(snippet.replace("http://127.0.0.1:8093", sandbox.url), names)  # noqa: S102
+    path = f"/wallets/{names['trading']['id']}/holdings"
+    held = sandbox.call("GET", path, names["account"]["apiKey"]).json()["data"]
+    assert sorted(item["totalHoldings"] for item in held) == ["500000000", "5000000000"]
 
 
 def _deposit(sandbox: Sandbox, wallet: Keypair, address: str, sol: int) -> None:

@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from storage.sql.places import SqlitePlace
 from tests.support.empty_database import put_empty_database
 from tests.support.manual_clock import ManualClock
+from tests.support.redis_server import RedisProcess, address_of, free_port
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def test_all_is_well_after_a_first_start(environment: Environment) -> None
     await start_once(environment)
     findings = await examine(environment)
     assert {finding.level for finding in findings} == {Level.OK}
-    assert {"python", "data dir", "disk", "database", "master key", "port", "clock"} | {
+    assert {"python", "data dir", "disk", "database", "master key", "redis", "port", "clock"} | {
         f"venue {v}" for v in VENUES
     } == {finding.check for finding in findings}
     assert not any(finding.advice for finding in findings)
@@ -227,6 +228,44 @@ async def test_a_venue_that_does_not_open_is_found_without_its_text(environment:
     venue = await found(msgspec.structs.replace(environment, venues={"paper": broken}), "venue paper")
     assert venue.level is Level.FAILURE
     assert venue.message == "It does not open: RuntimeError"
+
+
+# Redis.
+
+
+def with_redis(environment: Environment, url: str) -> Environment:
+    settings = msgspec.structs.replace(environment.settings, redis=address_of(url))
+    return msgspec.structs.replace(environment, settings=settings)
+
+
+async def test_a_redis_that_is_well_is_told_of(environment: Environment, redis_process: RedisProcess) -> None:
+    redis = await found(with_redis(environment, redis_process.url), "redis")
+    assert redis.level is Level.OK
+    assert f"at {redis_process.url} takes writes" in redis.message
+
+
+async def test_no_redis_is_fine(environment: Environment) -> None:
+    assert (await found(environment, "redis")).level is Level.OK
+
+
+async def test_a_redis_that_is_not_there_is_found(environment: Environment) -> None:
+    redis = await found(with_redis(environment, f"redis://127.0.0.1:{free_port()}"), "redis")
+    assert redis.level is Level.FAILURE
+    assert redis.message.endswith("cannot be reached")
+    assert redis.advice.startswith("Start it, or correct VENUEGATE_REDIS_URL")
+
+
+async def test_a_redis_that_forgets_when_full_or_goes_by_another_time_is_warned_about(
+    environment: Environment, redis_process: RedisProcess
+) -> None:
+    redis_process.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        late = msgspec.structs.replace(environment, clock=ManualClock(1_700_000_000_000))
+        findings = {one.check: one for one in await examine(with_redis(late, redis_process.url))}
+    finally:
+        redis_process.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert "allkeys-lru" in findings["redis memory"].message
+    assert findings["redis clock"].level is Level.WARNING
 
 
 class JumpingClock(ManualClock):

@@ -105,18 +105,26 @@ def test_all_problems_are_told_at_once_under_the_names_by_which_they_were_given(
     ]
 
 
-def test_more_than_one_worker_is_refused_with_the_reason() -> None:
-    (problem,) = problems({"VENUEGATE_WORKERS": "4"})
-    assert problem.startswith("VENUEGATE_WORKERS: expected 1, because limits are counted inside one process")
-    assert "4 workers without Redis would each admit the whole limit" in problem
+@pytest.mark.parametrize("redis", [{}, {"VENUEGATE_REDIS_URL": "redis://cache"}])
+def test_more_than_one_worker_is_refused_with_what_to_do_instead(redis: dict[str, str]) -> None:
+    (problem,) = problems({"VENUEGATE_WORKERS": "4", **redis})
+    assert problem.startswith("VENUEGATE_WORKERS: expected 1, because a process is one worker in this version")
+    assert "start more nodes" in problem
 
 
-def test_a_store_that_this_build_cannot_use_is_refused_and_not_ignored() -> None:
-    (problem,) = problems({"VENUEGATE_REDIS_URL": f"scheme://user:{CANARY}@host/0"})
-    assert problem.startswith("VENUEGATE_REDIS_URL: this build ")
+def test_redis_is_named_by_its_url_whose_password_is_never_shown() -> None:
+    loaded = Settings.load({"VENUEGATE_REDIS_URL": f"redis://:{CANARY}@cache:7000/1"})
+    assert str(loaded.redis) == "redis://cache:7000/1"
+    assert CANARY not in repr(loaded)
+    cluster = Settings.load({}, redis_url="redis+cluster://a,b:7001").redis
+    assert cluster is not None
+    assert cluster.hosts == (("a", 6379), ("b", 7001))
+
+
+def test_a_malformed_address_of_redis_is_refused_without_repeating_it() -> None:
+    (problem,) = problems({"VENUEGATE_REDIS_URL": "http://user:CANARY@cache"})
+    assert problem.startswith("VENUEGATE_REDIS_URL: expected redis://")
     assert CANARY not in problem
-    (problem,) = problems({}, redis_url=f"scheme://user:{CANARY}@host/0")
-    assert problem.startswith("--redis-url: this build ")
 
 
 def test_a_database_server_is_named_by_its_url_which_is_never_shown() -> None:

@@ -20,7 +20,7 @@ Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Any]]
 """Method, address, headers and body; what comes back is the decoded document."""
 
 _importing: Final = threading.Lock()
-_guarded: Final[dict[str, Any]] = {}
+_guarded: Final[dict[tuple[str, Any], Any]] = {}
 
 
 def exchange_class(quirks: Quirks) -> Any:
@@ -28,16 +28,16 @@ def exchange_class(quirks: Quirks) -> Any:
 
     :raises UnsupportedOperation: the gateway was installed without ccxt.
     """
-    name = quirks.ccxt_id
+    key = (quirks.ccxt_id, quirks.tame)
     with _importing:
-        if name not in _guarded:
+        if key not in _guarded:
             try:
                 library = importlib.import_module("ccxt.async_support")
             except ImportError as missing:
-                raise UnsupportedOperation(f"{name} needs ccxt, which is not installed here") from missing
+                raise UnsupportedOperation(f"{quirks.ccxt_id} needs ccxt, which is not installed here") from missing
             _hash_in_c()
-            _guarded[name] = quirks.tame(_guard(getattr(library, name)))
-        return _guarded[name]
+            _guarded[key] = quirks.tame(_guard(getattr(library, quirks.ccxt_id)))
+        return _guarded[key]
 
 
 def require(exchange: str, needs: Requirement | None) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.base import Network, Submission
 from normalization.accounts import Balance
-from normalization.orders import Side, Stop, TakeProfit, TimeInForce
+from normalization.orders import Limit, Market, Side, Stop, TakeProfit, TimeInForce
 
 Document = Any
 """A venue's reply, decoded: its decimals are strings."""
@@ -90,6 +90,14 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     balance: Callable[[Document], Balance]
     weight: Callable[[str], float] = lambda path: 1
     weight_per_minute: float
+
+
+def rests(submission: Submission) -> bool:
+    """Whether the order may stay at the venue: all but one that executes at once or not at all."""
+    execution = submission.intent.execution
+    if isinstance(execution, Limit):
+        return execution.time_in_force is TimeInForce.GTC
+    return not isinstance(execution, Market)
 
 
 def fires_on_the_way_up(side: Side, execution: Stop | TakeProfit) -> bool:

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 import orjson
 
-from adapters.base import Capabilities, CredentialField, Network, OpenCredential, VenueSession
+from adapters.base import (
+    BOUNDED,
+    Capabilities,
+    Capability,
+    CredentialField,
+    Network,
+    OpenCredential,
+    VenueSession,
+)
 from adapters.ccxt_venues.bridge.handing import HandedOver
 from adapters.ccxt_venues.bridge.library import exchange_class, require
 from adapters.ccxt_venues.bridge.quirks import Quirks, Urls
@@ -42,7 +50,10 @@ def bridged(
     Of the capabilities, the times in force and whether a cancel needs the market are what ``quirks`` says.
     """
     capabilities = msgspec.structs.replace(
-        capabilities, times_in_force=frozenset(quirks.limit), needs_market_to_cancel=quirks.needs_market
+        capabilities,
+        times_in_force=frozenset(quirks.limit),
+        needs_market_to_cancel=quirks.needs_market,
+        emulated={Capability.MARKET_ORDER: BOUNDED, **capabilities.emulated},
     )
     return Row(
         exchange=exchange,

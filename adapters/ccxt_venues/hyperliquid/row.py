@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapters.base import (
+    BOUNDED,
     NATIVE,
     Capabilities,
+    Capability,
     CredentialField,
     Network,
     OpenCredential,
@@ -29,11 +31,17 @@ from normalization.venue_failures import Reason, VenueDeferred, VenueFailure
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE,
+    emulated={
+        Capability.MARKET_ORDER: BOUNDED,
+        Capability.CANCEL_ALL: "what is listed is canceled in one request",
+    },
     native_batch_size=40,
     times_in_force=frozenset({TimeInForce.GTC, TimeInForce.IOC}),
     request_expiry=True,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
+    client_id="0x and 32 hex digits",
+    least_privilege="an API wallet: trades, cannot withdraw",
 )
 
 CREDENTIAL_FIELDS: Final = (

@@ -10,9 +10,12 @@ from typing import Final
 import msgspec
 
 from adapters.base import (
+    BOUNDED,
     NATIVE,
     Capabilities,
+    Capability,
     CredentialField,
+    Dedupe,
     Network,
     OpenCredential,
     TriggerSource,
@@ -36,11 +39,15 @@ from normalization.venue_failures import Reason, VenueDeferred, VenueFailure
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE,
+    emulated={Capability.MARKET_ORDER: BOUNDED},
     native_batch_size=10,
     times_in_force=frozenset({TimeInForce.GTC, TimeInForce.IOC}),
     request_expiry=True,
     lookup_includes_finished=True,
     trigger_source=TriggerSource.MARK,
+    client_id="32 hex digits",
+    dedupe=Dedupe.OPEN_ORDERS,
+    least_privilege="a subkey: trades, cannot withdraw",
 )
 
 CREDENTIAL_FIELDS: Final = (

@@ -49,7 +49,7 @@ def _check_amount(amount: Amount, type_: OrderType) -> None:
                     "`payload.amount.type` must be absolute or absolute_usd: a buy has no position to be relative to",
                     field="payload.amount.type",
                 )
-            _percentage(percentage, "payload.amount.percentage", least=0)
+            _part(percentage, "payload.amount.percentage")
 
 
 def _check_trigger(trigger: Trigger) -> None:
@@ -61,7 +61,7 @@ def _check_trigger(trigger: Trigger) -> None:
         case AbsoluteTrigger(value=value) | RelativeTrigger(operator="rise", value=value):
             positive(value, field)
         case RelativeTrigger(value=value):
-            _percentage(value, field, least=0)
+            _part(value, field)
 
 
 def _check_dependants(new: NewOrder) -> None:
@@ -87,7 +87,11 @@ def _check_dependants(new: NewOrder) -> None:
         _percentage(loss.loss_percentage, f"stopLosses[{place}].lossPercentage")
 
 
-def _percentage(value: Decimal, field: str, least: int = 1) -> None:
-    """From ``least``, itself only where it is above 0, to 100."""
-    if positive(value, field) < least or value > HUNDRED:
-        raise bad_request(f"`{field}` must be a percentage from {least} to 100", field=field)
+def _part(value: Decimal, field: str) -> None:
+    if positive(value, field) > HUNDRED:
+        raise bad_request(f"`{field}` must be a percentage above 0 and at most 100", field=field)
+
+
+def _percentage(value: Decimal, field: str) -> None:
+    if not 1 <= finite(value, field) <= HUNDRED:
+        raise bad_request(f"`{field}` must be a percentage from 1 to 100", field=field)

@@ -17,6 +17,7 @@ from storage.sql.postgresql.journal import PostgresJournal
 from storage.sql.stores import Stores
 from storage.sql.upgrades import check_current, make_or_check, upgrade_within
 from storage.sql.usage import SqlUsageStore
+from storage.sql.worker_beats import SqlWorkerBeats
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class PostgresPlace(Place):
             directory=SqlDirectory(database),
             usage=SqlUsageStore(database),
             journal=PostgresJournal(database),
+            workers=SqlWorkerBeats(database),
             database=database,
         )
 

@@ -116,10 +116,10 @@ async def bridged_rig(
             rig.adapter = CcxtAdapter(row, around, paper_url=rig.server.url)
         else:
             rig.adapter = CcxtAdapter(msgspec.structs.replace(row, hosts={network: rig.server.url}), around)
-        rig.markets = await rig.adapter.markets(network)
-        rig.session = await rig.open(secrets, network)
-        rig.server.sent.clear()
         try:
+            rig.markets = await rig.adapter.markets(network)
+            rig.session = await rig.open(secrets, network)
+            rig.server.sent.clear()
             yield rig
         finally:
             await rig.adapter.close()

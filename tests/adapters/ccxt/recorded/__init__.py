@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import pytest
+
+from adapters.ccxt_venues.apex import signing
+from tests.adapters.ccxt.recorded.apex import ApexWire
 from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.dydx import DydxWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
@@ -21,6 +25,7 @@ from tests.adapters.ccxt.recorded.pacifica import PacificaWire
 from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
+    "apex": ApexWire,
     "derive": DeriveWire,
     "dydx": DydxWire,
     "extended": ExtendedWire,
@@ -33,3 +38,10 @@ WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "woofipro": OrderlyWire,
 }
 """By exchange. A wire is made anew for every test."""
+
+_SIGNS_APEX: Final = pytest.mark.skipif(
+    not signing.is_installed(), reason=f"signing ApeX orders needs {signing.INSTALL}"
+)
+
+RECORDED: Final = [pytest.param(name, marks=[_SIGNS_APEX] if name == "apex" else []) for name in sorted(WIRES)]
+"""For a test that places orders."""

@@ -1,4 +1,4 @@
-"""Lighter, as the venue's own SDK has it. Its signatures cannot be checked here: what they sign is."""
+"""Lighter, as the venue's own SDK has it. Of its signatures only the stand-in's can be checked: what they sign is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from adapters.ccxt_venues.lighter import LIGHTER
 from normalization.orders import OrderStatus, Side
 from normalization.venue_failures import Reason
+from tests.adapters.ccxt.lighter_stand_in import CHAINS, STANDING_IN, signature
 from tests.adapters.ccxt.orders_to_place import NOW_MS
 from tests.adapters.ccxt.recorded.book import EQUITY, FUNDING_RATE, MARK, Execution, Kept
 from tests.adapters.ccxt.recorded.wire import Wire, query
@@ -74,7 +76,9 @@ def transaction(sent: Sent) -> tuple[int, Any]:
 
 
 class LighterWire(Wire):
-    def __init__(self) -> None:
+    """``native`` where the venue's own library signs."""
+
+    def __init__(self, chain: int = CHAINS["mainnet"], *, native: bool = False) -> None:
         super().__init__(
             secrets={
                 "account_index": str(ACCOUNT),
@@ -87,6 +91,8 @@ class LighterWire(Wire):
                 Reason.ORDER_NOT_FOUND: error(21600, "given order is not an active limit order"),
             },
         )
+        self.row = LIGHTER if native else STANDING_IN
+        self.chain = chain
         self.nonces: list[int] = []
         self.actions = {14: self._place, 15: self._cancel, 16: self._cancel_all, 20: self._leverage}
         self.routes = {
@@ -112,14 +118,20 @@ class LighterWire(Wire):
         }
 
     def _private(self, sent: Sent, told: dict[str, Any]) -> Any:
-        if not sent.headers.get("Authorization", "").partition(":")[2].startswith(f"{ACCOUNT}:{KEY_INDEX}:"):
+        deadline, account, index, signed = sent.headers.get("Authorization", "0:0:0:").split(":")
+        if (account, index) != (str(ACCOUNT), str(KEY_INDEX)) or not self._is_ours({"deadline": int(deadline)}, signed):
             return error(21120, "invalid signature")
         return ok(**told)
+
+    def _is_ours(self, content: dict[str, Any], signed: str) -> bool:
+        return self.row is LIGHTER or signed == signature(PRIVATE_KEY, self.chain, content)
 
     def _send(self, sent: Sent) -> Any:
         kind, content = transaction(sent)
         assert (content["AccountIndex"], content["ApiKeyIndex"]) == (ACCOUNT, KEY_INDEX)
         assert set(content["L2TxAttributes"]) <= {"4", "5"}, "nobody is paid a fee"
+        if not self._is_ours(content, content["Sig"]):
+            return error(21120, "invalid signature")
         if self.nonces and content["Nonce"] <= self.nonces[-1]:
             return error(21104, "invalid nonce")
         self.nonces.append(content["Nonce"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from adapters.ccxt_venues.venue import Row
 from normalization.venue_failures import Reason
 from tests.adapters.ccxt.bridge_rig import path_of
 from tests.adapters.ccxt.recorded.book import Book, Refused
@@ -19,8 +20,11 @@ class Wire:
     """``routes`` are by method and a pattern of the path, whose groups become arguments of the reply.
 
     ``secrets`` are those of a credential that it takes. ``places`` are the requests that place an order, ``refuses``
-    how it tells each reason. What is in ``instead``, by such a pattern, is answered whatever was asked.
+    how it tells each reason. What is in ``instead``, by such a pattern, is answered whatever was asked. ``row`` is the
+    venue's where it cannot be the one that is listed.
     """
+
+    row: Row | None = None
 
     def __init__(
         self, *, secrets: Mapping[str, str], places: tuple[str, ...], refuses: Mapping[Reason, Answer]
