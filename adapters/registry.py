@@ -101,7 +101,13 @@ def venue_of(row: Row) -> Venue:
     )
 
 
-_MILO: Final = Venue(exchange=MILO, networks=milo.NETWORKS, credential_fields=milo.CREDENTIAL_FIELDS, open=_open_milo)
+_MILO: Final = Venue(
+    exchange=MILO,
+    networks=milo.NETWORKS,
+    capabilities=milo.CAPABILITIES,
+    credential_fields=milo.CREDENTIAL_FIELDS,
+    open=_open_milo,
+)
 
 VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
     {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()), _MILO)}
