@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from adapters.base import Adapter
+from adapters.milo.api import EXCHANGE as MILO
 from adapters.registry import VenueContext, open_adapters
 from adapters.transport import Transport
 from gateway.auth import Authenticator, CredentialDirectory
@@ -232,6 +233,7 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             local_milo = await stack.enter_async_context(
                 milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
             )
+            local = {**local, MILO: local_milo.at}
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
