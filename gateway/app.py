@@ -16,6 +16,7 @@ from adapters.base import Adapter
 from adapters.milo.api import EXCHANGE as MILO
 from adapters.registry import VenueContext, open_adapters
 from adapters.transport import Transport
+from gateway.accounts import KeyMint, Keys
 from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
@@ -28,6 +29,7 @@ from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter
 from gateway.local_venues import LocalMilo, LocalVenueAt, all_served, milo_served
 from gateway.metrics import Metrics
+from gateway.newcomers import Newcomers
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.confirmation import ConfirmedOrders
@@ -113,6 +115,14 @@ class Gateway:
             adapters=adapters,
             sessions=self.sessions,
             orders=ConfirmedOrders(self.desk, stores.journal),
+            newcomers=Newcomers(
+                stores.directory,
+                mint=KeyMint(stores.directory, keyring, Keys(stores.directory, {}, clock), clock),
+                vault=vault,
+                adapters=adapters,
+                clock=clock,
+                tier=settings.signup_tier,
+            ),
             clock=clock,
         )
         self.pipeline = Pipeline(

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
 from sandbox.milo.agents.model_config import ModelConfig
+from storage.ports import Tier
 from storage.redis_store import address
 from storage.redis_store.address import RedisAddress
 
@@ -44,9 +45,11 @@ _KNOWN: Final = (
     "milo_model_name",
     "milo_model_key",
     "milo_model_timeout_s",
+    "signup_tier",
 )
 NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
+_SIGNUP_TIERS: Final = {**{tier.value: tier for tier in Tier}, "off": None}
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
@@ -97,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis: RedisAddress | None
     database_url: DatabaseUrl | None
     milo_model: ModelConfig | None
+    signup_tier: Tier | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -130,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             redis=redis,
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),
+            signup_tier=_SIGNUP_TIERS[reader.choice("signup_tier", Tier.BUILDER, tuple(_SIGNUP_TIERS))],
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)

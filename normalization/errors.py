@@ -26,6 +26,7 @@
     │   └── ExchangeNotAllowed             EXCHANGE_NOT_ALLOWED
     ├── CredentialNotFound            404  CREDENTIAL_NOT_FOUND
     ├── ClientOrderIdConflict         409  CLIENT_ORDER_ID_CONFLICT
+    ├── AlreadyRegistered             409  ALREADY_REGISTERED
     ├── UnsupportedOperation          422  UNSUPPORTED_OPERATION
     ├── ExchangeError                 502  EXCHANGE_ERROR
     ├── ServiceUnavailable            503  SERVICE_UNAVAILABLE
@@ -222,6 +223,12 @@ class ClientOrderIdConflict(GatewayError):
     """The clientOrderId was used before, with other parameters."""
 
     code, status = "CLIENT_ORDER_ID_CONFLICT", 409
+
+
+class AlreadyRegistered(GatewayError):
+    """The wallet that signs up belongs to a user of the exchange already."""
+
+    code, status = "ALREADY_REGISTERED", 409
 
 
 class UnsupportedOperation(GatewayError):

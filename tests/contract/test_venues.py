@@ -123,7 +123,9 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     exchange: str = request.param
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
-        urls, fields, venue = {}, {}, VENUES[exchange]
+        urls: dict[str, str] = {}
+        fields: dict[str, str] = {}
+        venue = VENUES[exchange]
         if exchange == MILO:
             urls[exchange], fields = await stack.enter_async_context(milo_account(clock.now_ms))
         elif exchange in OPENERS:
