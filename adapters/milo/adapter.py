@@ -76,6 +76,7 @@ CAPABILITIES: Final = Capabilities(
             Capability.PROTECTION: "Two sales of the whole position; what is left ends with it.",
             Capability.BATCH: "One order after the other.",
             Capability.CANCEL_ALL: "One order after the other.",
+            Capability.CLOSE_POSITIONS: "Milo's own close of each position, which also cancels what waits of it.",
         }
     ),
     times_in_force=frozenset({TimeInForce.GTC}),

@@ -139,10 +139,10 @@ class CreateOrder(MiloRequest, frozen=True, kw_only=True):
             require_percentage(loss.percentage, f"stopLosses[{place}].percentage", 1)
             require_percentage(loss.loss_percentage, f"stopLosses[{place}].lossPercentage", 1)
 
-    async def perform(self, call: Call) -> OrderReply:
+    async def perform(self, call: Call) -> MiloOrderReply:
         order = self._order()
         await require_small_order(call, order)
-        return OrderReply(data=(await milo(call).ask(CREATE_ORDER, body=order)).data.data)
+        return MiloOrderReply(data=(await milo(call).ask(CREATE_ORDER, body=order)).data.data)
 
     def _order(self) -> NewOrder:
         amount, trigger = self.payload.amount, self.payload.trigger
@@ -173,7 +173,7 @@ class CreateOrder(MiloRequest, frozen=True, kw_only=True):
         )
 
 
-class OrderReply(Reply, frozen=True, kw_only=True):
+class MiloOrderReply(Reply, frozen=True, kw_only=True):
     """The order as Milo has it. ``dependants`` tells of each take-profit and stop-loss whether it was made."""
 
     data: WholeOrder
@@ -184,13 +184,13 @@ class ListOrders(PagedRequest, frozen=True, kw_only=True):
     type: Literal["buy", "sell"] | None = None
     token_address: Mint | None = None
 
-    async def perform(self, call: Call) -> OrdersReply:
+    async def perform(self, call: Call) -> MiloOrdersReply:
         query = self.paged(status=self.status, type=self.type, tokenAddress=self.token_address)
         page = await milo(call).ask(LIST_ORDERS, query=query)
-        return OrdersReply(data=page.data, meta=page.meta)
+        return MiloOrdersReply(data=page.data, meta=page.meta)
 
 
-class OrdersReply(PagedReply, frozen=True, kw_only=True):
+class MiloOrdersReply(PagedReply, frozen=True, kw_only=True):
     """Newest first."""
 
     data: list[OrderLine]
@@ -204,9 +204,9 @@ class OrderRequest(MiloRequest, frozen=True, kw_only=True):
         return {"orderId": self.order_id}
 
 
-class GetOrder(OrderRequest, frozen=True, kw_only=True):
-    async def perform(self, call: Call) -> OrderReply:
-        return OrderReply(data=(await milo(call).ask(GET_ORDER, ids=self.ids)).data)
+class GetMiloOrder(OrderRequest, frozen=True, kw_only=True):
+    async def perform(self, call: Call) -> MiloOrderReply:
+        return MiloOrderReply(data=(await milo(call).ask(GET_ORDER, ids=self.ids)).data)
 
 
 class ChangedReply(Reply, frozen=True, kw_only=True):

@@ -13,12 +13,12 @@ from gateway.operations.wire import Call, Reply
 class ListPositions(PagedRequest, frozen=True, kw_only=True):
     status: Literal["active", "pending", "not_active"] | None = None
 
-    async def perform(self, call: Call) -> PositionsReply:
+    async def perform(self, call: Call) -> MiloPositionsReply:
         page = await milo(call).ask(LIST_POSITIONS, query=self.paged(status=self.status))
-        return PositionsReply(data=page.data, meta=page.meta)
+        return MiloPositionsReply(data=page.data, meta=page.meta)
 
 
-class PositionsReply(PagedReply, frozen=True, kw_only=True):
+class MiloPositionsReply(PagedReply, frozen=True, kw_only=True):
     """Newest first, each with the orders that entered, left and protect it."""
 
     data: list[Position]
@@ -35,7 +35,7 @@ class ClosedReply(Reply, frozen=True, kw_only=True):
     data: Closed
 
 
-class CloseAllPositions(MiloRequest, frozen=True, kw_only=True):
+class CloseAllMiloPositions(MiloRequest, frozen=True, kw_only=True):
     async def perform(self, call: Call) -> ClosedAllReply:
         return ClosedAllReply(data=(await milo(call).ask(CLOSE_ALL_POSITIONS)).data)
 

@@ -24,7 +24,7 @@ _SIWX: Final = {
     "accountAddress": _WALLET,
     "chainId": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
     "domain": "andmilo.com",
-    "uri": "https://andmilo.com",
+    "uri": "…",
     "version": "v1",
     "nonce": "abc123",
     "issuedAt": "2025-01-01T00:00:00.000Z",
@@ -246,7 +246,7 @@ _ORDERS: Final = (
     _write(
         "miloCreateOrder",
         orders.CreateOrder,
-        orders.OrderReply,
+        orders.MiloOrderReply,
         "Place an order as Milo has them: by tokens, dollars or share, at once or at a trigger, with take-profits and "
         "stop-losses. Milo keeps no ids of yours: after silence, look before you send it again.",
         {
@@ -266,14 +266,14 @@ _ORDERS: Final = (
     _read(
         "miloListOrders",
         orders.ListOrders,
-        orders.OrdersReply,
+        orders.MiloOrdersReply,
         "Milo's orders of every status, newest first.",
         {**_CREDENTIAL, "status": "active"},
     ),
     _read(
         "miloGetOrder",
-        orders.GetOrder,
-        orders.OrderReply,
+        orders.GetMiloOrder,
+        orders.MiloOrderReply,
         "One of Milo's orders, with its take-profits and stop-losses.",
         _ORDER,
     ),
@@ -384,7 +384,7 @@ _POSITIONS: Final = (
     _read(
         "miloListPositions",
         positions.ListPositions,
-        positions.PositionsReply,
+        positions.MiloPositionsReply,
         "Milo's positions with their orders, what was invested and what they made.",
         {**_CREDENTIAL, "status": "active"},
     ),
@@ -399,7 +399,7 @@ _POSITIONS: Final = (
     ),
     _write(
         "miloCloseAllPositions",
-        positions.CloseAllPositions,
+        positions.CloseAllMiloPositions,
         positions.ClosedAllReply,
         "Close every position, and tell which could not be. Once a minute.",
         _CREDENTIAL,
