@@ -109,20 +109,21 @@ class Gateway:
             clock=clock,
             owner=owner,
         )
+        self.newcomers = Newcomers(
+            stores.directory,
+            mint=KeyMint(stores.directory, keyring, Keys(stores.directory, {}, clock), clock),
+            vault=vault,
+            adapters=adapters,
+            clock=clock,
+            tier=settings.signup_tier,
+        )
         dispatcher = Dispatcher(
             directory=stores.directory,
             credentials=CredentialDirectory(stores.directory, clock, self.watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
             orders=ConfirmedOrders(self.desk, stores.journal),
-            newcomers=Newcomers(
-                stores.directory,
-                mint=KeyMint(stores.directory, keyring, Keys(stores.directory, {}, clock), clock),
-                vault=vault,
-                adapters=adapters,
-                clock=clock,
-                tier=settings.signup_tier,
-            ),
+            newcomers=self.newcomers,
             clock=clock,
         )
         self.pipeline = Pipeline(
