@@ -13,7 +13,7 @@ import msgspec
 
 from adapters.milo.tokens import TOKENS, Token
 from mcp_server import results
-from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of
+from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of, text_of
 from normalization.decimals import is_sane, plain, trimmed
 from normalization.errors import PaymentRequired
 
@@ -104,10 +104,10 @@ def _text(raw: msgspec.Raw | None) -> str | None:
     """A string, or a number as it would be written as one."""
     if raw is None:
         return None
+    if (text := text_of(raw)) is not None:
+        return text
     try:
-        value = msgspec.json.decode(raw, type=str | Decimal)
+        value = msgspec.json.decode(raw, type=Decimal)
     except msgspec.DecodeError:
         return None
-    if isinstance(value, Decimal):
-        return plain(value) if is_sane(value) else None
-    return value
+    return plain(value) if is_sane(value) else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from solders.keypair import Keypair
 
 from gateway.newcomers import PER_ADDRESS
 from gateway.settings import Settings, SettingsError
-from storage.ports import StorageUnavailable, Tier
+from storage.ports import Directory, StorageUnavailable, Tier
 from tests.support.milo_gateway import CHAIN_ID, MiloGateway, milo_gateway
 
 
@@ -78,34 +79,52 @@ async def test_with_a_key_the_credential_is_that_accounts_and_no_other_key_is_ma
     assert len(await desk.gateway.gateway.stores.directory.accounts()) == 1
 
 
-async def test_where_it_cannot_be_stored_milo_is_not_asked(desk: MiloGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    wallet = Keypair()
-    directory = desk.gateway.gateway.stores.directory
+class Failing:
+    """A directory of which ``broken`` does not work; the rest is the real one's."""
 
-    async def gone() -> int:
+    def __init__(self, directory: Directory, broken: str) -> None:
+        self._directory = directory
+        self._broken = broken
+
+    def __getattr__(self, name: str) -> Any:
+        return self._gone if name == self._broken else getattr(self._directory, name)
+
+    async def _gone(self, *of: object) -> None:
         raise StorageUnavailable("The database is gone", "Bring it back")
 
-    monkeypatch.setattr(directory, "revision", gone)
+
+async def test_where_it_cannot_be_stored_milo_is_not_asked(desk: MiloGateway) -> None:
+    wallet, newcomers = Keypair(), desk.gateway.gateway.newcomers
+    directory = newcomers.directory
+    newcomers.directory = cast(Directory, Failing(directory, "revision"))
     refused = await desk.sign_up(wallet)
     assert (refused.status, refused.json["code"]) == (503, "SERVICE_UNAVAILABLE")
-    monkeypatch.undo()
+    newcomers.directory = directory
     desk.clock.advance(61)
     assert (await desk.sign_up(wallet)).status == 200
 
 
-async def test_milos_key_is_not_lost_where_it_can_no_longer_be_stored(
-    desk: MiloGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def gone(*of: object) -> None:
-        raise StorageUnavailable("The database is gone", "Bring it back")
-
-    monkeypatch.setattr(desk.gateway.gateway.stores.directory, "enroll", gone)
+async def test_milos_key_is_not_lost_where_it_can_no_longer_be_stored(desk: MiloGateway) -> None:
+    newcomers = desk.gateway.gateway.newcomers
+    directory = newcomers.directory
+    newcomers.directory = cast(Directory, Failing(directory, "enroll"))
     joined = await desk.sign_up(Keypair())
     assert joined.status == 200
     assert joined.json["data"]["apiKey"].startswith("mk_test_")
     assert (joined.json["accountId"], joined.json["credentialId"], "apiKey" in joined.json) == (None, None, False)
     assert "add it as a credential" in joined.json["hint"]
-    monkeypatch.undo()
+    assert await directory.accounts() == []
+
+
+async def test_an_unanswered_registration_says_what_may_have_happened(desk: MiloGateway) -> None:
+    wallet = Keypair()
+    issued = await desk.ask("miloRequestSiwxMessage", None, accountAddress=str(wallet.pubkey()), chainId=CHAIN_ID)
+    told = issued.json["data"]
+    siwx = {**told, "signature": str(wallet.sign_message(told["message"].encode()))}
+    desk.wire.loses_answers = True
+    lost = await desk.ask("miloSignup", None, signupWallet=str(wallet.pubkey()), siwx=siwx)
+    assert (lost.status, lost.json["details"]["outcome"], lost.json["details"]["retryable"]) == (502, "unknown", False)
+    assert "may have registered" in lost.json["details"]["hint"]
     assert await desk.gateway.gateway.stores.directory.accounts() == []
 
 
@@ -143,11 +162,10 @@ async def test_a_bad_key_is_a_bad_key_whatever_it_asks_for(desk: MiloGateway) ->
     assert (await desk.ask("miloRequestSiwxMessage", "nonsense", **asked)).json["code"] == "INVALID_KEY_FORMAT"
 
 
-async def test_a_network_that_is_not_here_is_told(desk: MiloGateway) -> None:
-    desk.adapter._links.pop(next(network for network in desk.adapter._links if network == "paper"))
-    asked = {"accountAddress": str(Keypair().pubkey()), "chainId": CHAIN_ID, "network": "paper"}
+async def test_a_network_that_there_is_not_is_told(desk: MiloGateway) -> None:
+    asked = {"accountAddress": str(Keypair().pubkey()), "chainId": CHAIN_ID, "network": "testnet"}
     refused = await desk.ask("miloRequestSiwxMessage", None, **asked)
-    assert (refused.status, refused.json["code"]) == (422, "UNSUPPORTED_OPERATION")
+    assert (refused.status, refused.json["details"]["expected"]) == (400, "mainnet or paper")
 
 
 def test_the_tier_of_those_who_sign_up_is_the_operators_choice() -> None:

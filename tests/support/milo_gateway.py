@@ -10,8 +10,10 @@ from typing import Any, cast
 from solders.keypair import Keypair
 
 from adapters.milo.adapter import MiloAdapter
-from adapters.transport import Transport
+from adapters.transport import MAX_BODY, Request, Transport
+from adapters.transport import Reply as HttpReply
 from gateway.clock import SystemClock
+from normalization.venue_failures import Reason, VenueUnclear
 from sandbox.milo.tokens import SOL
 from storage.ports import Account, KeyEnvironment, Scopes, Tier
 from tests.support.manual_clock import START_MS, ManualClock
@@ -39,14 +41,31 @@ class MovableClock(SystemClock):
         self._leapt_s += seconds
 
 
+class Wire(Transport):
+    """To Milo. While ``loses_answers``, a write arrives and nobody hears of it; ``written`` are the paths of writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses_answers = False
+        self.written: list[str] = []
+
+    async def send(self, request: Request, *, max_body: int = MAX_BODY) -> HttpReply:
+        reply = await super().send(request, max_body=max_body)
+        if request.method != "GET":
+            self.written.append(request.url)
+            if self.loses_answers:
+                raise VenueUnclear(Reason.VENUE_TIMEOUT, "no answer in time")
+        return reply
+
+
 class MiloGateway:
     """``key`` is whoever asks: None for somebody without a key."""
 
-    def __init__(self, gateway: Served, milo: MiloServer, clock: MovableClock, adapter: MiloAdapter) -> None:
+    def __init__(self, gateway: Served, milo: MiloServer, clock: MovableClock, wire: Wire) -> None:
         self.gateway = gateway
         self.milo = milo
         self.clock = clock
-        self.adapter = adapter
+        self.wire = wire
 
     async def ask(self, operation: str, key: str | None, **parameters: Any) -> Reply:
         return await self.gateway.post({"operation": operation, **parameters}, key)
@@ -105,11 +124,11 @@ class Trader:
 
 @contextlib.asynccontextmanager
 async def milo_gateway(directory: Path) -> AsyncIterator[MiloGateway]:
-    clock, transport = MovableClock(), Transport()
+    clock, wire = MovableClock(), Wire()
     async with milo_served(cast("ManualClock", clock)) as milo:
-        adapter = MiloAdapter(transport=transport, monotonic=clock.monotonic, sleep=clock.sleep, paper_url=milo.url)
+        adapter = MiloAdapter(transport=wire, monotonic=clock.monotonic, sleep=clock.sleep, paper_url=milo.url)
         try:
             async with served(directory, {"milo": adapter, "scripted": ScriptedVenue()}, clock) as gateway:
-                yield MiloGateway(gateway, milo, clock, adapter)
+                yield MiloGateway(gateway, milo, clock, wire)
         finally:
-            await transport.close()
+            await wire.close()
