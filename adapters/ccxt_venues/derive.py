@@ -75,7 +75,7 @@ _LOOK_BACK_MS: Final = 25 * _HOUR_MS
 """How far back an order is looked for among the finished: nobody looks for one of which nothing is known any longer."""
 
 _RESTS_S: Final = 60 * 86_400
-"""How long an order rests at the most. The venue takes 30 to 90 days; ccxt asks for all 90, which a fast clock exceeds."""
+"""How long an order rests at the most. The venue takes 30 to 90 days; with all 90 a fast clock asks for too much."""
 
 _FEE_CEILING: Final = 10
 """How many times the published fee is signed as the most that a fill may cost: the venue wants room, and says not how
