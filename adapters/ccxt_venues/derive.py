@@ -74,6 +74,9 @@ _PAGES: Final = 10
 _LOOK_BACK_MS: Final = 25 * _HOUR_MS
 """How far back an order is looked for among the finished: nobody looks for one of which nothing is known any longer."""
 
+_RESTS_S: Final = 60 * 86_400
+"""How long an order rests at the most. The venue takes 30 to 90 days; with all 90 a fast clock asks for too much."""
+
 _FEE_CEILING: Final = 10
 """How many times the published fee is signed as the most that a fill may cost: the venue wants room, and says not how
 much."""
@@ -239,6 +242,7 @@ class DeriveSession(RawSession):
         market = self._exchange.market(self._theirs(submission.instrument))["info"]
         params["max_fee"] = trimmed(max_fee(market, exact(price or ZERO), intent.size))
         params["nonce"] = nonce(submission)
+        params["signature_expiry_sec"] = self._now_ms() // 1000 + _RESTS_S
         if intent.trigger_price is None:
             params["reject_timestamp"] = submission.valid_until_ms
         return kind, price, params
