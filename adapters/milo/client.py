@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -18,12 +18,13 @@ from adapters.milo.limits import Pace
 from adapters.milo.refusals import judge
 from adapters.milo.wire import Body, Settlement, decoded, encoded
 from adapters.transport import Reply, Request, Transport
-from normalization.venue_failures import Reason, VenueUnclear
+from normalization.venue_failures import Reason, VenueRejected, VenueUnclear
 
 T = TypeVar("T")
 
 MAX_BODY: Final = 4 << 20
 _PLACE: Final = re.compile(r"\{(\w+)\}")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RECEIPTS: Final = ("payment-response", "x-payment-response")
 
 
@@ -137,7 +138,14 @@ def _ids_of(profile: Profile) -> dict[str, str]:
 
 
 def _path(template: str, ids: Mapping[str, str]) -> str:
-    return _PLACE.sub(lambda place: quote(ids[place[1]], safe=""), template)
+    """:raises VenueRejected: an id that cannot be one: it could lead elsewhere."""
+
+    def filled(place: re.Match[str]) -> str:
+        if not _ID.fullmatch(ids[place[1]]):
+            raise VenueRejected(Reason.NOT_FOUND, f"{place[1]} is no id of Milo's. Nothing was sent")
+        return ids[place[1]]
+
+    return _PLACE.sub(filled, template)
 
 
 def _query(query: Query) -> str:

@@ -7,7 +7,7 @@ order is not there, nor which of two that look alike is ours: ``find_alike`` nam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from msgspec import UNSET
 
@@ -45,6 +45,7 @@ from normalization.venue_failures import (
 )
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 PER_PAGE: Final = 100
 MOST_PAGES: Final = 100
@@ -81,7 +82,7 @@ class MiloSession:
     async def get_mark_price(self, instrument: Instrument) -> MarkPrice:
         """:raises UnsupportedOperation: the wallet holds none of it: Milo tells prices with holdings only."""
         holdings = (await self._client.ask(GET_HOLDINGS)).data
-        price = _read(lambda: reads.price_in(holdings, instrument.venue_symbol))
+        price = _read(reads.price_in, holdings, instrument.venue_symbol)
         if price is None:
             raise UnsupportedOperation(
                 f"Milo tells the price of what the wallet holds, and it holds no {instrument.base}. "
@@ -92,11 +93,11 @@ class MiloSession:
 
     async def get_balance(self) -> Balance:
         holdings = (await self._client.ask(GET_HOLDINGS)).data
-        return _read(lambda: reads.balance_of(holdings))
+        return _read(reads.balance_of, holdings)
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         theses = await self._theses("active")
-        found = _read(lambda: [reads.position_of(thesis) for thesis in theses])
+        found = [_read(reads.position_of, thesis) for thesis in theses]
         return [one for one in found if one is not None and (instrument is None or one.symbol == instrument.symbol)]
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
@@ -115,10 +116,9 @@ class MiloSession:
                 "token": instrument.venue_symbol,
             }
             page = await self._client.ask(GET_TRADES, query=query)
-            trades = page.data
-            fills += _read(lambda trades=trades: [reads.fill_of(trade) for trade in trades])  # type: ignore[misc]
+            fills += [_read(reads.fill_of, trade) for trade in page.data]
             cursor = page.next_cursor
-            if cursor is None or not trades:
+            if cursor is None or not page.data:
                 break
         return fills
 
@@ -143,7 +143,7 @@ class MiloSession:
         lines = [
             line
             for line in (await self._client.ask(LIST_ORDERS, query=query)).data
-            if line.created_at is not UNSET and since_ms <= _read(lambda at=line.created_at: at_ms(at)) <= until_ms  # type: ignore[misc]
+            if line.created_at is not UNSET and since_ms <= _read(at_ms, line.created_at) <= until_ms
         ]
         by_id = {line.id: line for line in lines}
         return [order for order in await self._orders(lines) if orders.looks_like(order, by_id[order.order_id], intent)]
@@ -217,11 +217,11 @@ class MiloSession:
             mint = submission.instrument.venue_symbol
             held = [thesis for thesis in await self._theses("active") if thesis.token_address == mint]
             position = held[0] if held else None
-        return _read(lambda: build(submission, position))
+        return _read(build, submission, position)
 
     async def _create(self, new: NewOrder, submission: Submission) -> Order:
         created = (await self._client.ask(CREATE_ORDER, body=new)).data.data
-        return _read(lambda: orders.acknowledged(created, submission))
+        return _read(orders.acknowledged, created, submission)
 
     async def _orders(self, lines: Sequence[OrderLine]) -> list[Order]:
         """Those that are for markets here. A share of a position takes a look at the positions."""
@@ -229,7 +229,7 @@ class MiloSession:
         if any(orders.is_share(line) and not line.fill for line in lines):
             theses = {thesis.thesis_id: thesis for thesis in await self._theses("active")}
         others = {line.id: line for line in lines}
-        found = _read(lambda: [orders.order_of(line, theses, others) for line in lines])
+        found = (_read(orders.order_of, line, theses, others) for line in lines)
         return [order for order in found if order is not None]
 
     async def _lines(self, **query: str | None) -> list[OrderLine]:
@@ -255,10 +255,10 @@ class MiloSession:
         raise VenueUnclear(Reason.OTHER, "there are more than Milo shows")
 
 
-def _read(parse: Callable[[], T]) -> T:
+def _read(parse: Callable[P, T], *told: P.args, **more: P.kwargs) -> T:
     """:raises VenueUnclear: Milo says it in other words than the ones we know."""
     try:
-        return parse()
+        return parse(*told, **more)
     except (ValueError, LookupError, ArithmeticError) as problem:
         raise VenueUnclear(Reason.OTHER, "Milo's answer is not as it is known here") from problem
 

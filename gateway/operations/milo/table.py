@@ -63,6 +63,7 @@ def _write(
     destructive: bool = False,
     idempotent: bool = False,
     explicit_only: bool = False,
+    public: bool = False,
     when_unknown: str = "",
 ) -> Operation:
     return Operation(
@@ -70,51 +71,37 @@ def _write(
         group=Group.MILO,
         request=request,
         reply=reply,
-        minimum_tier=Tier.BUILDER,
+        minimum_tier=Tier.FREE if public else Tier.BUILDER,
         capability=None,
         read_only=False,
         destructive=destructive,
         idempotent=idempotent,
         explicit_only=explicit_only,
-        only_at=EXCHANGE,
+        public=public,
+        only_at=None if public else EXCHANGE,
         when_unknown=when_unknown,
         description=description,
         example=example,
     )
 
 
-def _public(
-    name: str, request: type[Request], reply: type[Reply], description: str, example: Mapping[str, Any]
-) -> Operation:
-    return Operation(
-        name=name,
-        group=Group.MILO,
-        request=request,
-        reply=reply,
-        minimum_tier=Tier.FREE,
-        capability=None,
-        read_only=False,
-        public=True,
-        description=description,
-        example=example,
-    )
-
-
 _SIGNUP: Final = (
-    _public(
+    _write(
         "miloRequestSiwxMessage",
         signup.RequestSiwxMessage,
         signup.MessageReply,
         "First step of signing up at Milo with a Solana wallet: the message that the wallet has to sign. Needs no key.",
         {"accountAddress": _WALLET, "chainId": _SIWX["chainId"]},
+        public=True,
     ),
-    _public(
+    _write(
         "miloSignup",
         signup.Signup,
         signup.SignupReply,
         "Second step: register the wallet at Milo. Makes an account here with Milo's key as a credential, and shows "
         "both keys this once. Needs no key; with one, the credential is added to its account.",
         {"signupWallet": _WALLET, "siwx": {"data": _SIWX, "message": "andmilo.com wants …", "signature": _SIGNATURE}},
+        public=True,
     ),
     _read(
         "miloGetMe",

@@ -139,6 +139,14 @@ async def test_what_looks_like_an_order_is_named_and_never_taken_for_it(desk: De
         await desk.session.find_order("c", JUP)
 
 
+@pytest.mark.parametrize("order_id", ["..", "../../me", "a/b", "x?y=1", "%2e%2e", "", "x" * 65])
+async def test_an_id_never_leads_elsewhere(desk: Desk, order_id: str) -> None:
+    for asking in (desk.session.get_order(order_id, JUP), desk.session.cancel_order(order_id, JUP)):
+        with pytest.raises(VenueRejected) as refused:
+            await asking
+        assert refused.value.reason is Reason.ORDER_NOT_FOUND
+
+
 async def test_canceling_all_of_a_market_leaves_the_others(desk: Desk) -> None:
     await desk.session.place_order(desk.submission(Side.BUY, Limit(price=Decimal("0.1")), "50"))
     await desk.session.place_order(desk.submission(Side.BUY, Limit(price=Decimal("0.2")), "50"))
