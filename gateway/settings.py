@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             redis=redis,
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),
-            signup_tier=_SIGNUP_TIERS[reader.choice("signup_tier", Tier.BUILDER, tuple(_SIGNUP_TIERS))],
+            signup_tier=_signup_tier(reader, demo),
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)
@@ -237,6 +237,11 @@ def _milo_model(reader: _Reader) -> ModelConfig | None:
     except ValueError:
         reader.complain("milo_model_url", "expected an address such as https://models.example.com/v1")
         return None
+
+
+def _signup_tier(reader: _Reader, demo: bool) -> Tier | None:
+    """Strangers who make themselves an account are the operator's to allow."""
+    return _SIGNUP_TIERS[reader.choice("signup_tier", Tier.BUILDER if demo else "off", tuple(_SIGNUP_TIERS))]
 
 
 def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:

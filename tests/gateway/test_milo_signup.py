@@ -169,7 +169,8 @@ async def test_a_network_that_there_is_not_is_told(desk: MiloGateway) -> None:
 
 
 def test_the_tier_of_those_who_sign_up_is_the_operators_choice() -> None:
-    assert Settings.load({}).signup_tier is Tier.BUILDER
+    assert Settings.load({}).signup_tier is None
+    assert Settings.load({}, demo=True).signup_tier is Tier.BUILDER
     assert Settings.load({"VENUEGATE_SIGNUP_TIER": "free"}).signup_tier is Tier.FREE
     assert Settings.load({"VENUEGATE_SIGNUP_TIER": "off"}).signup_tier is None
     with pytest.raises(SettingsError):
