@@ -7,6 +7,7 @@ within five seconds of the database's return orders are taken again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from storage.ports import JournalRow, OrderState, Tier
+from storage.ports import JournalRow, OrderState, StorageUnavailable, Tier
 from storage.sql import Stores
 from storage.sql.postgresql.place import PostgresPlace
 from tests.support.cut_proxy import CutProxy
@@ -32,6 +33,7 @@ ANSWER_WITHIN_S: Final = 1.0
 RECOVER_WITHIN_S: Final = 5.0
 # On a machine that does other things as well, one in a hundred may have to wait for the processor.
 SLACK_S: Final = 1.0
+ANSWERS_TO_US_WITHIN_S: Final = 20.0
 
 
 class Answer(NamedTuple):
@@ -155,7 +157,9 @@ async def test_no_order_is_sent_that_has_no_row(
         f" {len(refused)} refused (median {refused[len(refused) // 2]:.3f} s, last of all {refused[-1]:.3f} s),"
         f" taken again after {recovered_s:.2f} s"
     )
-    assert refused[int(len(refused) * 0.95)] <= ANSWER_WITHIN_S
+    if soak:
+        # With the machine to itself. One that has much else to do says something about itself here.
+        assert refused[int(len(refused) * 0.95)] <= ANSWER_WITHIN_S
     assert refused[-1] <= ANSWER_WITHIN_S + SLACK_S
     assert recovered_s <= RECOVER_WITHIN_S
 
@@ -167,9 +171,16 @@ async def _after(seconds: float, action: Callable[[], Awaitable[object]]) -> flo
 
 
 async def _rows(stores: Stores) -> dict[str, JournalRow]:
-    """By the client order id; every test has accounts of its own and the module one database."""
-    rows = await stores.journal.in_states(tuple(OrderState), 100_000)
-    return {row.venue_client_id: row for row in rows}
+    """By the client order id; every test has accounts of its own and the module one database.
+
+    What is promised of the gateway is over by now: on a busy machine, this look may have to be taken again.
+    """
+    async with asyncio.timeout(ANSWERS_TO_US_WITHIN_S):
+        while True:
+            with contextlib.suppress(StorageUnavailable):
+                rows = await stores.journal.in_states(tuple(OrderState), 100_000)
+                return {row.venue_client_id: row for row in rows}
+            await asyncio.sleep(0.1)
 
 
 def _account_for(answers: Sequence[Answer], rows: dict[str, JournalRow], venue: ScriptedVenue) -> None:
@@ -183,10 +194,3 @@ def _account_for(answers: Sequence[Answer], rows: dict[str, JournalRow], venue: 
     assert by_status.keys() <= {200, 503}, {status: len(ids) for status, ids in by_status.items()}
     assert by_status[200] == sent_ids, "an order that was taken was not sent, or the reverse"
     assert not by_status.get(503, set()) & sent_ids, "an order was sent of which it was said that it was not"
-
-
-@pytest.fixture(autouse=True)
-def _only_in_the_long_form(request: pytest.FixtureRequest) -> None:
-    """Its waits are real seconds, and on a machine with much else to do they are not enough."""
-    if not request.config.getoption("--soak"):
-        pytest.skip("a database that is lost for seconds: make soak")
