@@ -22,7 +22,6 @@ from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.message import Message, MessageV0, MessageV1
 from solders.pubkey import Pubkey
-from solders.signature import Signature
 from solders.token.state import Mint, TokenAccount, TokenAccountState
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
@@ -345,8 +344,3 @@ def _why(failure: FailedTransactionMetadata) -> str:
     name = str(failure.err()).removeprefix("TransactionError").removeprefix("Fieldless.")
     logs = [line for line in failure.meta().logs() if "rror" in line]
     return f"The chain refused the transaction: {name}" + (f" ({logs[-1]})" if logs else "")
-
-
-def signature_of(text: str) -> Signature:
-    """:raises ValueError: not a signature in base58."""
-    return Signature.from_string(text)
