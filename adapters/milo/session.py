@@ -54,6 +54,8 @@ _ACTIVE: Final = ("active", "pending")
 
 
 class MiloSession:
+    """What Milo cannot do is not in its capabilities, and so is never asked of a session."""
+
     def __init__(self, client: MiloClient) -> None:
         self._client = client
 
