@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -35,6 +35,13 @@ class Bench(Generic[W]):
         with suppress(VenueFailure):
             await doing
         return list(self.rig.server.sent)
+
+
+async def outcome(doing: Awaitable[Any]) -> Any:
+    try:
+        return await doing
+    except Exception as failure:
+        return failure
 
 
 @asynccontextmanager

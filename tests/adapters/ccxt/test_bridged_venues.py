@@ -17,7 +17,7 @@ from adapters.ccxt_venues.rows import ROWS
 from normalization.errors import ExchangeError
 from normalization.orders import Execution, Limit, Market, PostOnly, Stop, TimeInForce
 from normalization.venue_failures import Reason, VenueFailure, VenueNotReached, VenueRejected, VenueUnclear
-from tests.adapters.ccxt.benches import Bench, bench_of
+from tests.adapters.ccxt.benches import Bench, bench_of, outcome
 from tests.adapters.ccxt.orders_to_place import TOKEN, submission
 from tests.adapters.ccxt.recorded import WIRES
 from tests.adapters.ccxt.recorded.wire import Wire
@@ -60,13 +60,6 @@ BARE_LISTS = {"dydx", "hibachi"}
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench[Wire]]:
     async with bench_of(request.param, WIRES[request.param](), tmp_path) as opened:
         yield opened
-
-
-async def outcome(doing: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return await doing
-    except Exception as failure:
-        return failure
 
 
 async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(bench: Bench[Wire]) -> None:

@@ -172,12 +172,12 @@ class DydxWire(Wire):
 
     def _by_id(self, sent: Sent, order_id: str) -> Any:
         found = next((order for order in self.book.orders.values() if self._id(order) == order_id), None)
-        return missing(f"Unable to find order id {order_id}") if found is None else self._order(found)
+        return missing(f"Unable to find order id {order_id}") if found is None else self.told(found)
 
     def _orders(self, sent: Sent) -> Any:
         asked = query(sent)
         assert (asked["address"], asked["subaccountNumber"]) == (ADDRESS, "0")
-        return [order for order in map(self._order, self.book.orders.values()) if order["status"] == asked["status"]]
+        return [order for order in map(self.told, self.book.orders.values()) if order["status"] == asked["status"]]
 
     def _levels(self) -> dict[str, Any]:
         def side(levels: list[tuple[Decimal, Decimal]]) -> list[dict[str, str]]:
@@ -249,7 +249,7 @@ class DydxWire(Wire):
             "subaccountNumber": 0,
         }
 
-    def _order(self, order: Kept) -> dict[str, Any]:
+    def told(self, order: Kept) -> dict[str, Any]:
         told: dict[str, Any] = {
             "id": self._id(order),
             "subaccountId": "x",
