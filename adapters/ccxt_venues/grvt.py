@@ -64,7 +64,7 @@ CAPABILITIES: Final = Capabilities(
 )
 
 _NO_ID: Final = ("", "0x00", "0x0")
-_LOOKS_S: Final = (0.05, 0.15, 0.4)
+_LOOKS_S: Final = (0, 0.05, 0.15, 0.4)
 _PAST_ORDERS: Final = 1_000
 _HUNDRED: Final = Decimal(100)
 _NANOSECONDS: Final = 1_000_000
@@ -195,13 +195,13 @@ class GrvtSession(BridgedSession):
         :raises VenueUnclear: it was taken, and is not to be seen yet.
         """
         for pause_s in _LOOKS_S:
+            await self._tools.sleep(pause_s)
             try:
                 found = await super().find_order(submission.client_id, submission.instrument)
             except VenueFailure:
                 found = None
             if found is not None and found.order_id not in _NO_ID:
                 return found
-            await self._tools.sleep(pause_s)
         raise VenueUnclear(Reason.OTHER, "taken, and not among the orders yet")
 
     def _order(self, order: unified.Structure) -> Order:
