@@ -341,9 +341,9 @@ class DydxSession(BridgedSession):
 
     async def _learn_account(self) -> None:
         """The account's number on the chain, which every signature covers: asked for once."""
-        if "dydxAccount" in self._exchange.options:
-            return
         async with self._learning:
+            if "dydxAccount" in self._exchange.options:
+                return
             request = {"dydxAddress": self._secrets["address"]}
             asked = self._exchange.noderest_get_cosmos_auth_v1beta1_account_info_dydxaddress(request)
             number = await self._read(asked, lambda reply: int(reply["info"]["account_number"]))

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from adapters.ccxt_venues.dydx import address_of
+from adapters.ccxt_venues.secret_checks import SECP256K1_ORDER
 from normalization.orders import OrderStatus, Side
 from normalization.venue_failures import Reason
 from tests.adapters.ccxt.orders_to_place import NOW_MS
@@ -84,6 +85,7 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
     ).SerializeToString()
     (signature,) = raw.signatures
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    assert s <= SECP256K1_ORDER // 2, "the chain takes one of the two signatures only"
     ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), PUBLIC_KEY).verify(
         encode_dss_signature(r, s), document, ec.ECDSA(hashes.SHA256())
     )
@@ -111,8 +113,9 @@ class DydxWire(Wire):
         )
         self.chain = chain
         self.kinds: dict[int, int] = {}
+        self.markets: dict[str, Any] = {"BTC-USD": MARKET}
         self.routes = {
-            "GET /v4/perpetualMarkets": lambda sent: {"markets": {"BTC-USD": MARKET}},
+            "GET /v4/perpetualMarkets": lambda sent: {"markets": self.markets},
             "GET /v4/orderbooks/perpetualMarket/BTC-USD": lambda sent: self._levels(),
             "GET /v4/candles/perpetualMarkets/BTC-USD": self._candles,
             f"GET /v4/addresses/{ADDRESS}/subaccountNumber/0": lambda sent: {"subaccount": self._account()},
