@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -125,7 +126,15 @@ class DydxWire(Wire):
             "GET /v4/orders/(.+)": self._by_id,
             "GET /abci_info": lambda sent: {"result": {"response": {"last_block_height": str(HEIGHT)}}},
             f"GET /cosmos/auth/v1beta1/account_info/{ADDRESS}": lambda sent: {
-                "info": {"address": ADDRESS, "account_number": str(ACCOUNT_NUMBER), "sequence": "7"}
+                "info": {
+                    "address": ADDRESS,
+                    "pub_key": {
+                        "@type": "/cosmos.crypto.secp256k1.PubKey",
+                        "key": base64.b64encode(PUBLIC_KEY).decode(),
+                    },
+                    "account_number": str(ACCOUNT_NUMBER),
+                    "sequence": "7",
+                }
             },
             "GET /broadcast_tx_sync": self._broadcast,
         }
