@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +28,7 @@ from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Site
 from adapters.transport import Transport
 from normalization.errors import ServiceUnavailable, UnsupportedOperation
+from normalization.orders import PostOnly
 from tests.adapters.ccxt.benches import bench_of, outcome
 from tests.adapters.ccxt.hyperliquid_rig import surroundings
 from tests.adapters.ccxt.recorded import WIRES
@@ -216,3 +217,24 @@ async def test_two_hundred_credentials_cost_little_and_one_more_opens_in_no_time
     assert used * 4 < 100 << 20
     assert spent_s < 0.02
     assert len({id(session._exchange.markets) for session in sessions}) == 1
+
+
+@pytest.mark.parametrize("exchange", sorted(WIRES))
+async def test_making_an_order_does_not_hold_the_loop(exchange: str, tmp_path: Path) -> None:
+    """Pure Python takes up to seventy milliseconds for a signature."""
+    spent_s = []
+    async with bench_of(exchange, WIRES[exchange](), tmp_path) as bench:
+        if bench.session._quirks.signs_in_threads:
+            return
+        order = bench.rig.order(PostOnly(price=Decimal(50_000)))
+        await outcome(bench.session.place_order(order))
+
+        async def leaves(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
+            spent_s.append(time.thread_time() - start)
+            raise ConnectionError
+
+        bench.session._exchange._send = leaves
+        for _ in range(10):
+            start = time.thread_time()
+            await outcome(bench.session.place_order(order))
+    assert min(spent_s) < 0.002
