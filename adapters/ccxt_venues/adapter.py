@@ -59,9 +59,11 @@ class CcxtAdapter:
         service = self._services.get(network)
         if service is None:
             if network not in self._hosts:
+                problem = f"{self.exchange} has no {network}"
+                if network is Network.PAPER:
+                    problem = f"This gateway serves no local {self.exchange}. `venuegate serve --demo` does"
                 raise UnsupportedOperation(
-                    f"This gateway serves no local {self.exchange}. `venuegate serve --demo` does; "
-                    f"real networks are {' and '.join(self._row.hosts)}.",
+                    f"{problem}; real networks are {' and '.join(self._row.hosts)}.",
                     details={"exchange": self.exchange, "network": network},
                 )
             site = Site(

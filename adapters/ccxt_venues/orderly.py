@@ -45,10 +45,6 @@ CAPABILITIES: Final = Capabilities(
     unsupported={
         Capability.PROTECTION: "Place two reduce-only stop orders, and cancel the other when one has filled.",
     },
-    emulated={
-        Capability.BATCH: "one order after the other: the venue's own batch ignores reduceOnly",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
-    },
     request_expiry=True,
     # Until when an order is good is told beside what is signed. What is signed is void 300 seconds after its timestamp,
     # so that what is not there a minute later was certainly never accepted.
@@ -118,7 +114,7 @@ class OrderlySession(RawSession):
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         def parse(reply: Document) -> list[Position]:
-            return [self._position(row) for row in self._listed_rows(reply) if exact(row["position_qty"])]
+            return [self._position_of(row) for row in self._listed_rows(reply) if exact(row["position_qty"])]
 
         return raw.on(instrument, await self._read(self._exchange.v1PrivateGetPositions(), parse))
 
@@ -140,13 +136,13 @@ class OrderlySession(RawSession):
             asked = self._exchange.v1PrivateGetAlgoOrderOid({"oid": known.removeprefix(TRIGGERED)})
             return await self._read(asked, lambda reply: self._triggered(reply["data"]))
         return await self._read(
-            self._exchange.v1PrivateGetOrderOid({"oid": known}), lambda reply: self._order(reply["data"])
+            self._exchange.v1PrivateGetOrderOid({"oid": known}), lambda reply: self._order_of(reply["data"])
         )
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
         asked = {"client_order_id": client_id}
         order = await self._unless_missing(
-            self._exchange.v1PrivateGetClientOrderClientOrderId(asked), lambda reply: self._order(reply["data"])
+            self._exchange.v1PrivateGetClientOrderClientOrderId(asked), lambda reply: self._order_of(reply["data"])
         )
         if order is None:
             order = await self._unless_missing(
@@ -228,7 +224,7 @@ class OrderlySession(RawSession):
         raise raw.too_long()
 
     def _resting_of(self, reply: Document) -> list[Order]:
-        return [self._order(row) for row in self._listed_rows(reply)]
+        return [self._order_of(row) for row in self._listed_rows(reply)]
 
     def _waiting_of(self, reply: Document) -> list[Order]:
         """Those that have not fired. Of what has two legs, or follows the price, there are no words here."""
@@ -247,7 +243,7 @@ class OrderlySession(RawSession):
             open_interest=product(exact(row["open_interest"]), mark),
         )
 
-    def _position(self, row: Document) -> Position:
+    def _position_of(self, row: Document) -> Position:
         instrument = self._instrument(row["symbol"])
         return raw.position(
             instrument,
@@ -258,11 +254,11 @@ class OrderlySession(RawSession):
             liquidation_price=optional(row.get("est_liq_price")),
         )
 
-    def _order(self, row: Document) -> Order:
+    def _order_of(self, row: Document) -> Order:
         kind = _TYPES[row["type"]]
         size, filled = positive(row["quantity"]), exact(row["total_executed_quantity"])
         return Order(
-            order_id=str(row["order_id"]),
+            order_id=raw.number(row["order_id"]),
             client_id=_client_id_of(row),
             symbol=self._instrument(row["symbol"]).symbol,
             side=Side(row["side"]),
@@ -285,7 +281,7 @@ class OrderlySession(RawSession):
         if status is OrderStatus.OPEN and str(leg["is_triggered"]).lower() != "true":
             status = OrderStatus.PENDING
         return Order(
-            order_id=TRIGGERED + str(row["algo_order_id"]),
+            order_id=TRIGGERED + raw.number(row["algo_order_id"]),
             client_id=_client_id_of(row),
             symbol=self._instrument(row["symbol"]).symbol,
             side=Side(leg["side"]),
@@ -304,7 +300,7 @@ class OrderlySession(RawSession):
         """:raises ValueError: it is not plainly the order that was sent."""
         if _client_id_of(data) not in (None, submission.client_id) or exact(data["quantity"]) != submission.intent.size:
             raise ValueError("not the order that was sent")
-        return raw.accepted(submission, TRIGGERED + str(data["order_id"]), self._now_ms())
+        return raw.accepted(submission, TRIGGERED + raw.number(data["order_id"]), self._now_ms())
 
 
 def _legs(row: Document) -> Sequence[Document]:
@@ -357,8 +353,8 @@ def _balance_of(reply: Document) -> Balance:
 
 def _fill_of(row: Document, instrument: Instrument) -> Fill:
     return Fill(
-        fill_id=str(row["id"]),
-        order_id=str(row["order_id"]),
+        fill_id=raw.number(row["id"]),
+        order_id=raw.number(row["order_id"]),
         symbol=instrument.symbol,
         side=Side(row["side"]),
         size=positive(row["executed_quantity"]),

@@ -77,6 +77,7 @@ def _facts() -> Iterable[str]:
         proved = "no"
         if can.request_expiry and can.lookup_includes_finished:
             proved = f"{can.visibility_lag_ms // 1000} s after a request has expired"
+            proved += "" if can.triggers_expire else "; not of trigger orders"
         yield _row(
             [
                 f"`{name}`",

@@ -26,10 +26,6 @@ CAPABILITIES: Final = Capabilities(
     unsupported={
         Capability.PROTECTION: "Place two reduce-only stop orders, and cancel the other when one has filled.",
     },
-    emulated={
-        Capability.BATCH: "one order after the other",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
-    },
     request_expiry=False,
     lookup_includes_finished=False,
     judges_later=True,

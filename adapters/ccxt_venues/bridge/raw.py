@@ -93,6 +93,16 @@ def ours(order: Order | None, client_id: str) -> Order | None:
     return msgspec.structs.replace(order, client_id=client_id)
 
 
+def number(value: Any) -> str:
+    """A venue's id of something.
+
+    :raises ValueError: it is none.
+    """
+    if not isinstance(value, str | int) or isinstance(value, bool) or not value:
+        raise ValueError("something without an id")
+    return str(value)
+
+
 def numbered(orders: Iterable[Order], order_id: str) -> Order | None:
     """That of the venue's id."""
     return next((order for order in orders if order.order_id == order_id), None)

@@ -27,8 +27,6 @@ CAPABILITIES: Final = Capabilities(
     },
     emulated={
         Capability.FEES: "the market's published rates",
-        Capability.BATCH: "one order after the other",
-        Capability.CLOSE_POSITIONS: "reduce-only market orders",
     },
     request_expiry=True,
     triggers_expire=False,

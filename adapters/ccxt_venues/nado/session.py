@@ -149,7 +149,7 @@ class NadoSession(RawSession):
         return await self._ask(
             Action.PLACE,
             post({"place_order": signed}),
-            lambda reply: raw.accepted(submission, str(reply["data"]["digest"]), self._now_ms()),
+            lambda reply: raw.accepted(submission, raw.number(reply["data"]["digest"]), self._now_ms()),
         )
 
     async def cancel_order(self, order_id: str, instrument: Instrument | None) -> None:

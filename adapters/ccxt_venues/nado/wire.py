@@ -14,7 +14,7 @@ from adapters.ccxt_venues.bridge import raw
 from adapters.ccxt_venues.bridge.quirks import Document, fires_on_the_way_up
 from adapters.ccxt_venues.numbers import exact, positive, rounded
 from normalization.accounts import Balance, Fill, Position
-from normalization.decimals import ZERO, product
+from normalization.decimals import ZERO, is_multiple, product
 from normalization.instruments import Instrument
 from normalization.orders import (
     Limit,
@@ -34,6 +34,7 @@ PAGE: Final = 500
 """The most rows that the venue gives of a list."""
 
 _UNIT: Final = Decimal("1e-18")
+_WHOLE: Final = Decimal(10**18)
 _LONGEST: Final = 60
 
 _VERSION: Final = 1
@@ -110,10 +111,10 @@ def trigger(intent: OrderIntent) -> dict[str, Any]:
 
 def to_x18(value: Decimal) -> str:
     """:raises ValueError: it has more places than the venue has."""
-    scaled = value.scaleb(18)
-    if scaled != scaled.to_integral_value():
+    scaled = product(value, _WHOLE)
+    if not is_multiple(scaled, Decimal(1)):
         raise ValueError("more than eighteen places")
-    return f"{scaled:.0f}"
+    return f"{scaled:f}".partition(".")[0]
 
 
 def from_x18(value: Any) -> Decimal:
@@ -201,7 +202,7 @@ def fill(row: Document, instrument: Instrument, at_s: int) -> Fill:
     return Fill(
         # Both sides of a match have its number.
         fill_id=f"{row['submission_idx']}-{row['digest'][2:10]}",
-        order_id=row["digest"],
+        order_id=raw.number(row["digest"]),
         symbol=instrument.symbol,
         side=Side.BUY if base > 0 else Side.SELL,
         size=positive(abs(base)),
@@ -235,7 +236,7 @@ def _order(
 ) -> Order:
     size = positive(abs(amount))
     return Order(
-        order_id=row["digest"],
+        order_id=raw.number(row["digest"]),
         client_id=None,
         symbol=instrument.symbol,
         side=Side.BUY if amount > 0 else Side.SELL,

@@ -140,6 +140,8 @@ class DeriveWire(Wire):
             },
         )
         self.nonces: set[str] = set()
+        self.chain = CHAINS[Network.PAPER]
+        self.owner = OWNER
         self.routes = {
             "POST /v3/public/get_all_instruments": lambda sent: ok(
                 {"instruments": [INSTRUMENT], "pagination": {"count": 1, "num_pages": 1}}
@@ -173,7 +175,7 @@ class DeriveWire(Wire):
             time = sent.headers["X-DeriveTimestamp"]
             signature = sent.headers["X-DeriveSignature"]
             signer = Account.recover_message(encode_defunct(text=time), signature=signature).lower()
-            if (sent.headers["X-DeriveWallet"], signer) != (OWNER, SIGNER):
+            if (sent.headers["X-DeriveWallet"], signer) != (self.owner, SIGNER):
                 return error(14000, "Account not found")
         return super().answer(sent)
 
@@ -185,7 +187,7 @@ class DeriveWire(Wire):
         raise Refused(Reason.ORDER_NOT_FOUND)
 
     def _place(self, body: Mapping[str, Any]) -> Any:
-        if (body["signer"], signer_of(body, CHAINS[Network.PAPER])) != (SIGNER, SIGNER):
+        if (body["signer"], signer_of(body, self.chain)) != (SIGNER, SIGNER):
             return error(14014, "Signature invalid for message or transaction")
         if body.get("reject_timestamp", NOW_MS) < NOW_MS:
             return error(11022, "Reject timestamp has passed")

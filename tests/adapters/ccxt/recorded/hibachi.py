@@ -68,7 +68,7 @@ def signed_bytes(body: Mapping[str, Any]) -> bytes:
         return int(Decimal(value) * scale).to_bytes(8)
 
     price = b""
-    if "price" in body:
+    if body["orderType"] == "LIMIT":
         price = fixed(body["price"], Decimal(1 << 32).scaleb(6 - 10))
     return b"".join(
         (
@@ -139,13 +139,13 @@ class HibachiWire(Wire):
     def _place(self, body: Mapping[str, Any]) -> Any:
         if not is_signed(signed_bytes(body), body["signature"]):
             return error(2, "Invalid signature: Failed to verify signature")
-        if body["creationDeadline"] * 1000 < NOW_MS:
+        if body.get("creationDeadline", NOW_MS) * 1000 < NOW_MS:
             return error(4, "Creation deadline exceeded")
         flag = body.get("orderFlags")
         trigger = body.get("triggerPrice")
         kept = self.book.place(
             Kept(
-                client_id=body["clientId"],
+                client_id=body.get("clientId"),
                 side=Side.BUY if body["side"] == "BID" else Side.SELL,
                 size=Decimal(body["quantity"]),
                 price=Decimal(body["price"]) if body["orderType"] == "LIMIT" else None,

@@ -104,9 +104,11 @@ def message_of(kind: str, document: Mapping[str, Any], contract: str) -> Signabl
     )
 
 
-def is_signed(kind: str, document: Mapping[str, Any], signature: str, contract: str = ENDPOINT) -> bool:
+def is_signed(
+    kind: str, document: Mapping[str, Any], signature: str, contract: str = ENDPOINT, *, sender: str = SENDER
+) -> bool:
     signer: str = Account.recover_message(message_of(kind, document, contract), signature=signature)
-    return (signer.lower(), document["sender"]) == (AGENT, SENDER)
+    return (signer.lower(), document["sender"]) == (AGENT, sender)
 
 
 class Placed(msgspec.Struct):
@@ -132,6 +134,7 @@ class NadoWire(Wire):
             },
         )
         self.placed: dict[str, Placed] = {}
+        self.sender = SENDER
         self.routes = {
             "GET /v1/symbols": lambda sent: [SYMBOL],
             "GET /v2/pairs": lambda sent: [PAIR],
@@ -174,7 +177,7 @@ class NadoWire(Wire):
         contract = f"0x{body['product_id']:040x}"
         assert appendix & 0xFF == 1
         assert appendix >> 13 == 0, "a builder or something else that nobody asked for"
-        if not is_signed("Order", order, body["signature"], contract):
+        if not is_signed("Order", order, body["signature"], contract, sender=self.sender):
             return error(2028, "Invalid signature")
         if int(order["nonce"]) >> 20 < NOW_MS:
             return error(2011, "The request arrived after recv_time")
@@ -311,15 +314,15 @@ class NadoWire(Wire):
         }
 
     def _match(self, done: Execution) -> dict[str, Any]:
-        (digest,) = (p.digest for p in self.placed.values() if p.kept is done.order)
+        (placed,) = (p for p in self.placed.values() if p.kept is done.order)
         base = done.size * done.order.side.sign
         return {
-            "digest": digest,
+            "digest": placed.digest,
             "base_filled": x18(base),
             "quote_filled": x18(-base * done.price - done.fee),
             "fee": x18(done.fee),
             "submission_idx": str(done.number),
-            "order": {"priceX18": "1", "amount": "1"},
+            "order": placed.order,
         }
 
 

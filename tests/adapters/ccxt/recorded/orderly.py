@@ -60,7 +60,7 @@ _STATUSES: Final = {
     OrderStatus.CANCELED: "CANCELLED",
     OrderStatus.REJECTED: "REJECTED",
 }
-_TIMES_IN_FORCE: Final = {"LIMIT": "GTC", "POST_ONLY": "GTC", "IOC": "IOC", "FOK": "FOK"}
+_TIMES_IN_FORCE: Final = {"LIMIT": "GTC", "POST_ONLY": "GTC", "IOC": "IOC", "FOK": "FOK", "MARKET": "IOC"}
 
 
 def ok(data: Any) -> dict[str, Any]:

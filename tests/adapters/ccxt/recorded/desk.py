@@ -1,0 +1,64 @@
+"""A session at a recorded venue, with what the tests of one venue share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Network
+from adapters.ccxt_venues.rows import ROWS
+from normalization.instruments import Instrument
+from normalization.orders import Order
+from tests.adapters.ccxt.bridge_rig import BridgedRig, bridged_rig, path_of
+from tests.adapters.ccxt.recorded import WIRES
+from tests.adapters.ccxt.recorded.wire import Wire
+from tests.adapters.ccxt.recording_server import Sent
+
+
+class Desk:
+    def __init__(self, rig: BridgedRig, wire: Any) -> None:
+        self.rig = rig
+        self.wire = wire
+        self.session: Any = rig.session
+
+    @property
+    def btc(self) -> Instrument:
+        return self.rig.btc
+
+    @property
+    def client_id(self) -> str:
+        return self.rig.client_id
+
+    async def place(self, *order: Any, **terms: Any) -> Order:
+        placed: Order = await self.session.place_order(self.rig.order(*order, **terms))
+        return placed
+
+    def placements(self) -> list[Sent]:
+        """The requests that place an order, in the order in which they came."""
+        return [sent for sent in self.rig.server.sent if f"{sent.method} {path_of(sent)}" in self.wire.places]
+
+    def answer_instead(self, pattern: str, answer: Any) -> None:
+        self.wire.instead = {pattern: answer}
+
+    def asked(self) -> list[tuple[str, str]]:
+        """Method and path of everything that was sent since the last time that somebody asked."""
+        asked = self.rig.asked()
+        self.rig.server.sent.clear()
+        return asked
+
+
+@asynccontextmanager
+async def desk(
+    exchange: str,
+    data_dir: Path,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    network: Network = Network.PAPER,
+    wire: Wire | None = None,
+) -> AsyncIterator[Desk]:
+    wire = wire or WIRES[exchange]()
+    secrets = secrets or wire.secrets
+    async with bridged_rig(ROWS[exchange], secrets, {}, data_dir, script=wire.answer, network=network) as rig:
+        yield Desk(rig, wire)
