@@ -225,7 +225,7 @@ async def test_making_an_order_does_not_hold_the_loop(exchange: str, tmp_path: P
     spent_s = []
     async with bench_of(exchange, WIRES[exchange](), tmp_path) as bench:
         if bench.session._quirks.signs_in_threads:
-            return
+            pytest.skip("it is made in threads")
         order = bench.rig.order(PostOnly(price=Decimal(50_000)))
         await outcome(bench.session.place_order(order))
 
@@ -237,4 +237,6 @@ async def test_making_an_order_does_not_hold_the_loop(exchange: str, tmp_path: P
         for _ in range(10):
             start = time.thread_time()
             await outcome(bench.session.place_order(order))
+    if not spent_s:
+        pytest.skip("what signs is not installed")
     assert min(spent_s) < 0.002
