@@ -53,7 +53,7 @@ HOSTILE = {
 SIGNING_KEYS = {"private_key", "secret_key", "seeds"}
 
 # Where an empty list is how the venue says that there are no orders.
-BARE_LISTS = {"dydx", "hibachi"}
+BARE_LISTS = {"aster", "dydx", "hibachi"}
 
 
 @pytest.fixture(params=RECORDED)
