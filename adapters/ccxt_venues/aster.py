@@ -69,7 +69,7 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
 
 
 def _balance(document: Document) -> Balance:
-    """Of the dollars that it takes as collateral; each counts as one. The venue lists them also where there are none."""
+    """Of the dollars that it takes as collateral: each counts as one. Those that an account lacks are listed too."""
     assets = [asset for asset in document if asset.get("marginAvailable") and asset["asset"].startswith("USD")]
     if not assets:
         raise ValueError("no collateral is told")
