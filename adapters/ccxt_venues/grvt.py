@@ -21,7 +21,7 @@ from adapters.base import (
     Submission,
     TriggerSource,
 )
-from adapters.ccxt_venues.bridge import unified
+from adapters.ccxt_venues.bridge import raw, unified
 from adapters.ccxt_venues.bridge.quirks import (
     ALL_TIMES_IN_FORCE,
     Document,
@@ -178,7 +178,7 @@ class GrvtSession(BridgedSession):
         if found := await super().find_order(client_id, instrument):
             return found
         past = await self._read(self._exchange.fetch_orders(self._theirs(instrument), None, _PAST_ORDERS), self._orders)
-        return next((order for order in past if order.client_id == client_id), None)
+        return raw.labeled(past, client_id)
 
     async def place_order(self, submission: Submission) -> Order:
         until_ms = self._now_ms() + _RESTS_FOR_MS if rests(submission) else submission.valid_until_ms
