@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,9 +75,7 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
 
     :raises InvalidSignature: it is not.
     """
-    from ccxt.static_dependencies.dydx_v4_client import registry  # type: ignore[import-untyped]
-    from ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1 import tx_pb2  # type: ignore[import-untyped]
-
+    tx_pb2 = _transactions()
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     document = tx_pb2.SignDoc(
         body_bytes=raw.body_bytes,
@@ -91,15 +90,20 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
         encode_dss_signature(r, s), document, ec.ECDSA(hashes.SHA256())
     )
     (packed,) = tx_pb2.TxBody.FromString(raw.body_bytes).messages
-    return registry.registry[packed.type_url].FromString(packed.value)
+    messages: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.registry")
+    return messages.registry[packed.type_url].FromString(packed.value)
 
 
 def sequence_of(sent: Sent) -> int:
     """The moment that stands for the transaction's number."""
-    from ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1 import tx_pb2
-
+    tx_pb2 = _transactions()
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     return int(tx_pb2.AuthInfo.FromString(raw.auth_info_bytes).signer_infos[0].sequence)
+
+
+def _transactions() -> Any:
+    """Its classes are only known at run time."""
+    return importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
 
 
 class DydxWire(Wire):
