@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := gateway mcp_server adapters normalization storage sandbox tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check fix bench bench-short lock clean
+.PHONY: help setup dev run test soak mcp-clients check fix bench bench-short lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,17 @@ run: setup ## Start the demo gateway on 127.0.0.1:8080
 
 test: dev ## Run every test
 	@$(BIN)/python -m pytest -n 2
+
+soak: dev ## Run the fault harnesses in their long form, and print their figures
+	@$(BIN)/python -m pytest --soak -s -m harness tests/faults
+
+NODE_TESTS := tests/mcp_server/node
+
+$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package-lock.json
+	@cd $(NODE_TESTS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+mcp-clients: $(NODE_TESTS)/node_modules/.installed ## Node's MCP clients, for tests that are skipped without them (needs npm)
 
 check: dev ## Format, lint, types, layers, links: changes nothing
 	@$(BIN)/ruff format --check .

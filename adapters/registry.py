@@ -13,6 +13,7 @@ import msgspec
 from adapters import paper
 from adapters.base import Adapter, Capabilities, CredentialField, Network
 from adapters.ccxt_venues.adapter import CcxtAdapter
+from adapters.ccxt_venues.nonces import Nonces
 from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Row, Surroundings
 from adapters.transport import Transport
@@ -30,13 +31,15 @@ class VenueContext(msgspec.Struct, frozen=True, kw_only=True):
     """What opening a venue may need.
 
     ``transport`` has the connections that all venues share. ``paper_urls`` is where this process serves a venue's
-    protocol itself, by exchange: network ``paper`` of that exchange.
+    protocol itself, by exchange: network ``paper`` of that exchange. ``nonces`` are given where other workers sign for
+    the same signers.
     """
 
     data_dir: Path
     clock: Time
     transport: Transport
     paper_urls: Mapping[str, str] = {}
+    nonces: Nonces | None = None
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,7 @@ async def _open_dex(row: Row, context: VenueContext) -> Adapter:
         now_ms=context.clock.now_ms,
         monotonic=context.clock.monotonic,
         sleep=context.clock.sleep,
+        nonces=context.nonces,
     )
     return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import sqlite3
@@ -17,9 +18,10 @@ from benchmarks.load import connect, run_load
 from benchmarks.server import ROOT, Cores, ServerFailed, started
 from benchmarks.servers.settings import DATABASE, MASTER_KEY
 from benchmarks.usage import resident_bytes
-from benchmarks.wire import Caller, mark_price, reads
+from benchmarks.wire import Caller, hello, mark_price, reads
 from gateway import keys
 from gateway.keyring import Keyring, MasterKeyRing
+from mcp_server.sessions import MAX_SESSIONS
 from storage.ports import KeyEnvironment
 from storage.sql import open_sqlite
 
@@ -67,6 +69,19 @@ async def growth_mib(directory: Path, cores: Cores, *, rows: int, used: int) -> 
             raise ServerFailed(f"answered {done.answers} of {len(sample)} keys")
         after = await server.accounts()
     return (after.rss_bytes - before.rss_bytes) / MIB
+
+
+async def sessions_mib(directory: Path, cores: Cores) -> float:
+    """What a gateway grows by when it has as many MCP sessions open as it ever has; it had a few before."""
+    async with started("path", directory, cores, callers=1) as server:
+        await run_load(await connect(server.port, itertools.repeat(hello(), 1_000), _CONNECTIONS), 300.0)
+        before = await server.accounts()
+        count = MAX_SESSIONS - 1_000
+        done = await run_load(await connect(server.port, itertools.repeat(hello(), count), _CONNECTIONS), 300.0)
+        if done.answers != count:
+            raise ServerFailed(f"opened {done.answers} of {count} sessions")
+        after = await server.accounts()
+    return (after.rss_bytes - before.rss_bytes) / MIB / count * MAX_SESSIONS
 
 
 async def add_keys(database: Path, callers: Sequence[Caller], rows: int, used: int) -> Sequence[Caller]:

@@ -12,7 +12,18 @@ import msgspec
 
 from benchmarks.load import Load, connect, run_load
 from benchmarks.server import Cores, Server, started
-from benchmarks.wire import Accounts, Gaps, NewOrders, Requests, batch_of_ten, limit_order, reads, same_orders
+from benchmarks.wire import (
+    Accounts,
+    Gaps,
+    NewOrders,
+    Requests,
+    batch_of_ten,
+    called_limit_order,
+    called_reads,
+    limit_order,
+    reads,
+    same_orders,
+)
 
 _BUSY: Final = 16
 _PER_CALLER: Final = 30
@@ -45,6 +56,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 _HEADERS: Final = (b"x-request-id: ", b"x-ratelimit-remaining-minute: ", b"x-ratelimit-remaining-day: ")
 _new_orders: Final = NewOrders(limit_order)
+_called_orders: Final = NewOrders(called_limit_order)
 _new_batches: Final = NewOrders(batch_of_ten)
 _OPEN: Final = (*_HEADERS, b'"status":"open"')
 _PLACED: Final = (b'\r\n\r\n{"success":true}',)
@@ -55,7 +67,11 @@ LOADS: Final[Sequence[Loading]] = (
     Loading(name="read", server="path", requests=reads, proof=(*_HEADERS, b'"markprice":')),
     Loading(name="order", server="order", requests=_new_orders, proof=(*_HEADERS, b'"status":"open"')),
     Loading(name="order_alone", server="order", requests=_new_orders, connections=1, proof=(b'"status":"open"',)),
+    Loading(name="mcp_order", server="order", requests=_called_orders, proof=_OPEN),
+    Loading(name="mcp_read", server="path", requests=called_reads, proof=(*_HEADERS, b'"markprice":')),
     Loading(name="fastapi", server="fastapi", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="path_redis", server="path_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
+    Loading(name="fastapi_redis", server="fastapi_redis", requests=same_orders, proof=(*_HEADERS, b'"status":"open"')),
     Loading(name="hyperliquid_order", server="hyperliquid", requests=_new_orders, proof=_OPEN),
     Loading(name="hyperliquid_ccxt", server="hyperliquid_ccxt", requests=_new_orders, proof=_PLACED),
     Loading(name="paradex_order", server="paradex", requests=_new_orders, proof=_OPEN),

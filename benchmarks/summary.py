@@ -12,14 +12,17 @@ from benchmarks.rounds import Measurement
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
-    """A ratio above ``most`` fails the run: what it is today, and room for busy machines."""
+    """A figure above ``most`` fails the run: what it is today, and room for busy machines."""
 
     target: float
     most: float
 
 
 BOUNDS: Final[Mapping[str, Bound]] = {
-    "path_vs_aiohttp_cpu": Bound(target=1.3, most=3.2),
+    "path_vs_aiohttp_cpu": Bound(target=1.1, most=1.7),
+    "path_redis_vs_aiohttp_cpu": Bound(target=1.5, most=3.8),
+    "mcp_call_vs_http_cpu": Bound(target=1.5, most=1.5),
+    "mcp_sessions_mib": Bound(target=64, most=64),
     "hyperliquid_order_vs_ccxt_cpu": Bound(target=0.2, most=0.3),
     "paradex_order_vs_ccxt_cpu": Bound(target=0.04, most=0.1),
 }
@@ -48,6 +51,11 @@ RATIOS: Final = (
     _cpu("read_vs_aiohttp_cpu", "read", "aiohttp", "a read against a bare aiohttp route"),
     _cpu("order_vs_aiohttp_cpu", "order", "aiohttp", "a journaled paper order against a bare aiohttp route"),
     _cpu("fastapi_vs_path_cpu", "fastapi", "path", "the same job in FastAPI against the path"),
+    _cpu("path_redis_vs_aiohttp_cpu", "path_redis", "aiohttp", "the path with limits in Redis against a bare route"),
+    _cpu("path_redis_vs_path_cpu", "path_redis", "path", "limits in Redis against limits in the process"),
+    _cpu(
+        "fastapi_redis_vs_path_redis_cpu", "fastapi_redis", "path_redis", "both with limits in Redis, FastAPI's to ours"
+    ),
     _cpu(
         "hyperliquid_order_vs_ccxt_cpu",
         "hyperliquid_order",
@@ -60,6 +68,8 @@ RATIOS: Final = (
         "paradex_ccxt",
         "the same on a local Paradex; the gateway also asks what became of the order",
     ),
+    _cpu("mcp_call_vs_http_cpu", "mcp_order", "order", "a journaled paper order as a tools/call against POST /v1"),
+    _cpu("mcp_read_vs_http_cpu", "mcp_read", "read", "a read that costs next to nothing, likewise"),
     _throughput("path_vs_aiohttp_throughput", "path", "aiohttp", "requests per second, path to bare route"),
     _throughput("read_vs_aiohttp_throughput", "read", "aiohttp", "requests per second, read to bare route"),
     _throughput("order_vs_aiohttp_throughput", "order", "aiohttp", "journaled orders to bare route"),
@@ -77,7 +87,11 @@ _WHAT: Final = {
     "read": "whole path, getMarkPrice",
     "order": "journaled paper order, 16 connections",
     "order_alone": "journaled paper order, 1 connection",
+    "mcp_order": "journaled paper order as a tools/call, 16 connections",
+    "mcp_read": "whole path, getMarkPrice as a tools/call",
     "fastapi": "the same job in FastAPI",
+    "path_redis": "whole path with limits in Redis, 16 connections",
+    "fastapi_redis": "the same job in FastAPI with limits in Redis",
     "hyperliquid_order": "an order to a local Hyperliquid",
     "hyperliquid_ccxt": "ccxt called directly, the same order",
     "paradex_order": "an order to a local Paradex",
@@ -101,6 +115,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "rss_after_start_mib": "resident memory of serve --demo once it answers, MiB",
     "rss_growth_million_keys_mib": "growth of a gateway with key_rows more keys in its database, MiB",
     "key_rows": "how many keys that were",
+    "mcp_sessions_mib": "growth of a gateway with 10,000 open MCP sessions, MiB",
 }
 """What each figure of the summary is."""
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
+from mcp_server.catalog import snake_case
+from mcp_server.protocol import HANDSHAKE_VERSIONS
+
+_MCP_ACCEPT: Final = "Accept: application/json, text/event-stream\r\n"
 FAR_BELOW_THE_MARKET: Final = "20000"
 
 
@@ -50,15 +54,33 @@ Requests = Callable[[Sequence[Caller]], Iterator[bytes]]
 
 def post(caller: Caller, body: dict[str, Any]) -> bytes:
     """The bytes of one ``POST /v1``, with the headers that an ordinary client sends."""
+    return _posted("/v1", f"Accept: */*\r\nX-API-Key: {caller.key}\r\n", body)
+
+
+def call(caller: Caller, body: dict[str, Any]) -> bytes:
+    """The same operation as an MCP client calls its tool, one that holds no session."""
+    headers = f"{_MCP_ACCEPT}Authorization: Bearer {caller.key}\r\nMCP-Protocol-Version: {HANDSHAKE_VERSIONS[0]}\r\n"
+    arguments = {name: value for name, value in body.items() if name != "operation"}
+    params = {"name": snake_case(body["operation"]), "arguments": arguments}
+    return _posted("/mcp", headers, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+
+
+def hello() -> bytes:
+    """An MCP client without a key opens a session."""
+    client = {"name": "benchmark", "version": "1"}
+    params = {"protocolVersion": HANDSHAKE_VERSIONS[0], "capabilities": {}, "clientInfo": client}
+    return _posted("/mcp", _MCP_ACCEPT, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+
+
+def _posted(path: str, headers: str, body: dict[str, Any]) -> bytes:
     content = json.dumps(body).encode()
     head = (
-        "POST /v1 HTTP/1.1\r\n"
+        f"POST {path} HTTP/1.1\r\n"
         "Host: 127.0.0.1\r\n"
-        "Accept: */*\r\n"
         "Accept-Encoding: gzip, deflate\r\n"
         "User-Agent: benchmark/1.0\r\n"
         "Connection: keep-alive\r\n"
-        f"X-API-Key: {caller.key}\r\n"
+        f"{headers}"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
@@ -76,8 +98,16 @@ _RESTING: Final = {
 
 def limit_order(caller: Caller, client_order_id: str) -> bytes:
     """A post-only order that rests far from the market."""
+    return post(caller, _limit_order(caller, client_order_id))
+
+
+def called_limit_order(caller: Caller, client_order_id: str) -> bytes:
+    return call(caller, _limit_order(caller, client_order_id))
+
+
+def _limit_order(caller: Caller, client_order_id: str) -> dict[str, Any]:
     addressed = {"credentialId": caller.credential_id, "clientOrderId": client_order_id}
-    return post(caller, {"operation": "placeLimitOrder", **addressed, **_RESTING})
+    return {"operation": "placeLimitOrder", **addressed, **_RESTING}
 
 
 def batch_of_ten(caller: Caller, client_order_id: str) -> bytes:
@@ -88,8 +118,11 @@ def batch_of_ten(caller: Caller, client_order_id: str) -> bytes:
 
 
 def mark_price(caller: Caller) -> bytes:
-    body = {"operation": "getMarkPrice", "credentialId": caller.credential_id, "market": "BTC-USD-PERP"}
-    return post(caller, body)
+    return post(caller, _mark_price(caller))
+
+
+def _mark_price(caller: Caller) -> dict[str, Any]:
+    return {"operation": "getMarkPrice", "credentialId": caller.credential_id, "market": "BTC-USD-PERP"}
 
 
 def same_orders(callers: Sequence[Caller]) -> Iterator[bytes]:
@@ -101,12 +134,17 @@ def reads(callers: Sequence[Caller]) -> Iterator[bytes]:
     return itertools.cycle([mark_price(caller) for caller in callers])
 
 
+def called_reads(callers: Sequence[Caller]) -> Iterator[bytes]:
+    return itertools.cycle([call(caller, _mark_price(caller)) for caller in callers])
+
+
 class NewOrders:
     """Orders whose ids never come again, however many loads ask for some."""
 
+    _numbers: ClassVar[Iterator[int]] = itertools.count()
+
     def __init__(self, make: Callable[[Caller, str], bytes]) -> None:
         self._make = make
-        self._numbers = itertools.count()
 
     def __call__(self, callers: Sequence[Caller]) -> Iterator[bytes]:
         for caller in itertools.cycle(callers):

@@ -22,6 +22,7 @@ from gateway.keyring import Keyring
 from gateway.limits import LIMITS
 from gateway.operations.table import OPERATIONS
 from gateway.vault import Vault
+from normalization.decimals import is_sane, plain
 from storage.ports import Account, ApiKey, Credential, Directory, KeyEnvironment, Scopes, Tier
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MAX_LABEL: Final = 64
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SCOPES: Final = ("operations", "credentials", "exchanges")
+_SETS: Final = ("operations", "credentials", "exchanges")
 
 
 class Refused(Exception):
@@ -129,11 +130,11 @@ class Keys:
         :raises Refused: it would widen the key, names something that is not there, or the key is revoked.
         """
         require_live(key, self._clock.now_ms())
+        # What is within a scope that the key has was checked when it was made, and may be gone since.
+        first_scoped = {name: getattr(wanted, name) for name in _SETS if getattr(key.scopes, name) is None}
+        await self.check(key.account_id, key.environment, Scopes(**first_scoped, confirm_above=wanted.confirm_above))
         scopes = narrowed(key.scopes, wanted)
         expires_at_ms = earlier(key.expires_at_ms, expires_at_ms)
-        # What is within a scope that the key has was checked when it was made, and may be gone since.
-        first_scoped = {name: getattr(wanted, name) for name in _SCOPES if getattr(key.scopes, name) is None}
-        await self.check(key.account_id, key.environment, Scopes(**first_scoped))
         await self._directory.narrow_key(key.key_id, scopes, expires_at_ms)
         # Somebody else may have narrowed it meanwhile: what counts is what is stored.
         return await self.find(key.key_id)
@@ -147,6 +148,9 @@ class Keys:
         """:raises Refused: a scope names an operation, exchange or credential that such a key could never use."""
         _require_known(scopes.operations, OPERATIONS, "operation")
         _require_known(scopes.exchanges, self._venues, "exchange")
+        above = scopes.confirm_above
+        if above is not None and not (is_sane(above) and above >= 0):
+            raise Refused("Orders cannot be confirmed above that", "Give an amount, such as 1000; 0 is for every order")
         if not scopes.credentials:
             return
         own = {one.credential_id: one for one in await self._directory.credentials(account_id)}
@@ -340,7 +344,7 @@ def _described(field: CredentialField) -> str:
 def narrowed(present: Scopes, wanted: Scopes) -> Scopes:
     """``wanted`` where it says something, else ``present``. :raises Refused: that would widen it."""
     result: dict[str, frozenset[str] | None] = {}
-    for name in _SCOPES:
+    for name in _SETS:
         have: frozenset[str] | None = getattr(present, name)
         want: frozenset[str] | None = getattr(wanted, name)
         if have is not None and want is not None and (more := want - have):
@@ -350,7 +354,13 @@ def narrowed(present: Scopes, wanted: Scopes) -> Scopes:
                 " For more, create another key",
             )
         result[name] = have if want is None else want
-    return Scopes(**result)
+    above, wanted_above = present.confirm_above, wanted.confirm_above
+    if above is not None and wanted_above is not None and wanted_above > above:
+        raise Refused(
+            f"This would widen the key: its orders are confirmed above {plain(above)} now",
+            "A key is only ever narrowed: give a lower amount",
+        )
+    return Scopes(**result, confirm_above=above if wanted_above is None else wanted_above)
 
 
 def earlier(present_ms: int | None, wanted_ms: int | None) -> int | None:

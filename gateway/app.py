@@ -7,8 +7,8 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -19,15 +19,17 @@ from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
 from gateway.data_dir import claimed
+from gateway.database import concerns, database_of
 from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter
-from gateway.local_venues import LocalVenueAt, all_served
+from gateway.local_venues import LocalMilo, LocalVenueAt, all_served, milo_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
+from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
 from gateway.orders.reconciler import Reconciler
@@ -35,10 +37,11 @@ from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
+from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
 from mcp_server.assembly import assembled
-from storage.sql import Stores, open_sqlite
+from storage.sql import Stores
 
 DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
@@ -58,6 +61,7 @@ class Gateway:
         vault: Vault,
         adapters: Mapping[str, Adapter],
         clock: Clock,
+        sharing: Sharing | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -65,13 +69,15 @@ class Gateway:
         self.vault = vault
         self.adapters = adapters
         self.local_venues: Mapping[str, LocalVenueAt] = {}
+        self.local_milo: LocalMilo | None = None
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        watch = RevisionWatch(stores.directory, clock)
+        self.watch = RevisionWatch(stores.directory, clock)
         self.sessions = VenueSessions(vault, adapters, clock)
-        self.authenticator = Authenticator(stores.directory, keyring, clock, watch)
-        self.limiter = InProcessLimiter(stores.usage, clock)
+        self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
+        self.sharing = sharing
+        self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -87,7 +93,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=True,
+            alone=settings.database_url is None,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -102,10 +108,10 @@ class Gateway:
         )
         dispatcher = Dispatcher(
             directory=stores.directory,
-            credentials=CredentialDirectory(stores.directory, clock, watch, on_revoked=self.sessions.forget),
+            credentials=CredentialDirectory(stores.directory, clock, self.watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
-            orders=self.desk,
+            orders=ConfirmedOrders(self.desk, stores.journal),
             clock=clock,
         )
         self.pipeline = Pipeline(
@@ -123,17 +129,26 @@ class Gateway:
             authenticator=self.authenticator,
             limiter=self.limiter,
             dispatcher=dispatcher,
+            keyring=keyring,
             metrics=self.metrics,
             clock=clock,
+            sharing=sharing,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
+        if sharing is not None:
+            sharing.measured_by(self.metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Sites]:
         """Serve until the block ends, then stop cleanly: no new requests, orders drained, state flushed."""
         await self.reconciler.start()
+        if self.sharing is not None:
+            await self.sharing.join()
         sites = await make_site(self)
-        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_house())]
+        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self._keep_house()]
+        if self.sharing is not None:
+            duties += self.sharing.duties(self.watch.hurry)
+        tasks = [asyncio.create_task(duty) for duty in duties]
         try:
             yield sites
         finally:
@@ -148,6 +163,8 @@ class Gateway:
             await self.authenticator.flush()
             await self.limiter.close()
             await self.sessions.close()
+            if self.sharing is not None:
+                await self.sharing.leave()
 
     async def flush(self) -> None:
         """Store what is counted in memory."""
@@ -161,6 +178,11 @@ class Gateway:
             found["gateway"] = "stopping"
         await _probe(found, "database", self.stores.directory.revision)
         return found
+
+    def degraded(self) -> dict[str, str]:
+        """What this gateway serves without, by part. Anybody may ask: the log says more."""
+        is_away = self.sharing is not None and self.sharing.limiter.is_away
+        return {"redis": "lost: every worker counts its share of each limit by itself"} if is_away else {}
 
     async def _keep_house(self) -> None:
         while True:
@@ -191,12 +213,25 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(claimed(settings.data_dir))
-        stores = await open_sqlite(settings.data_dir / "venuegate.db")
+        database = database_of(settings)
+        for concern in await concerns(database, clock):
+            _log.warning(concern)
+        stores = await database.open()
         stack.push_async_callback(stores.close)
+        sharing = None
+        if settings.redis is None and database.is_shared:
+            _log.warning("limits are counted by this node alone: set VENUEGATE_REDIS_URL before another one is started")
+        if settings.redis is not None:
+            sharing = await open_sharing(settings.redis, stores, clock)
+            stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
+        local_milo: LocalMilo | None = None
         if settings.demo:
             local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
+            local_milo = await stack.enter_async_context(
+                milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
+            )
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -205,11 +240,14 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
                 clock=clock,
                 transport=transport,
                 paper_urls={exchange: venue.url for exchange, venue in local.items()},
+                nonces=None if sharing is None else sharing.nonces,
             )
         )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
-        gateway = Gateway(settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock)
-        gateway.local_venues = local
+        gateway = Gateway(
+            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
+        )
+        gateway.local_venues, gateway.local_milo = local, local_milo
         yield gateway

@@ -11,12 +11,12 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,11 +24,17 @@ from adapters.base import Network
 from adapters.registry import Venue, VenueContext
 from adapters.transport import Transport
 from gateway.clock import Clock
+from gateway.database import concerns
 from gateway.keyring import MAKE_MASTER_KEY, Keyring, MasterKeyError, MasterKeyFile, MasterKeyRing
 from gateway.settings import Settings
 from normalization.errors import GatewayError
 from normalization.venue_failures import VenueFailure
 from storage.ports import Directory, StorageUnavailable
+from storage.redis_store.address import RedisAddress
+from storage.sql import Place
+
+if TYPE_CHECKING:
+    from storage.redis_store.checks import RedisState
 
 LEAST_PYTHON: Final = (3, 11)
 LEAST_FREE_MIB: Final = 100
@@ -57,14 +63,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the doctor looks at. ``open_directory`` opens a database that is there and closes it afterwards."""
+    """What the doctor looks at."""
 
     settings: Settings
-    database: Path
+    database: Place
     venues: Mapping[str, Venue]
     clock: Clock
-    check_database: Callable[[Path], None]
-    open_directory: Callable[[Path], contextlib.AbstractAsyncContextManager[Directory]]
     python: tuple[int, ...] = sys.version_info[:3]
 
 
@@ -74,6 +78,7 @@ async def examine(environment: Environment) -> list[Finding]:
     findings = [check_python(environment.python), *check_data_dir(environment.settings.data_dir)]
     findings.append(await check_database(environment))
     findings.append(await check_master_key(environment))
+    findings += [finding async for finding in check_redis(environment)]
     findings += [finding async for finding in check_venues(environment)]
     findings += await asyncio.to_thread(lambda: list(check_ports(environment.settings)))
     return [*findings, *check_clock(environment, began)]
@@ -120,14 +125,19 @@ def _check_space(path: Path) -> Finding:
 
 
 async def check_database(environment: Environment) -> Finding:
-    path = environment.database
-    if not path.exists():
-        return _warning("database", f"{path} does not exist yet", "`venuegate serve` or `accounts create` makes it")
+    place = environment.database
+    if not place.exists():
+        return _warning(
+            "database", f"{place.name} does not exist yet", "`venuegate serve` or `accounts create` makes it"
+        )
     try:
-        await asyncio.to_thread(environment.check_database, path)
+        await place.check()
+        warnings = await concerns(place, environment.clock)
     except StorageUnavailable as error:
         return _failure("database", error.problem, error.advice)
-    return _ok("database", f"{path.name} opens, has this version's tables and takes writes")
+    if warnings:
+        return _warning("database", " ".join(warnings), "It serves as it is, but what it promises depends on this")
+    return _ok("database", f"{place.name} opens, has this version's tables and takes writes")
 
 
 async def check_master_key(environment: Environment) -> Finding:
@@ -139,7 +149,7 @@ async def check_master_key(environment: Environment) -> Finding:
         ring = MasterKeyRing.load(source)
         if not environment.database.exists():
             return _ok("master key", "It can be read; there is no database yet that it has to open")
-        async with environment.open_directory(environment.database) as directory:
+        async with _directory_of(environment.database) as directory:
             stored = await directory.secrets()
             if not stored:
                 return _ok("master key", "It can be read; the database has nothing yet that it has to open")
@@ -152,6 +162,54 @@ async def check_master_key(environment: Environment) -> Finding:
         return _warning("master key", "The database is still under an older key", "Run: venuegate master-key rotate")
     where = f"{source.path}" if isinstance(source, MasterKeyFile) else "The one in the environment"
     return _ok("master key", f"{where} opens this database")
+
+
+async def check_redis(environment: Environment) -> AsyncIterator[Finding]:
+    """Whether the one that is configured can be used, and goes by the same time."""
+    address = environment.settings.redis
+    if address is None:
+        if environment.database.is_shared:
+            yield _warning(
+                "redis",
+                "None is configured: every node that uses this database counts limits for itself",
+                "Set VENUEGATE_REDIS_URL before a second node is started",
+            )
+        else:
+            yield _ok("redis", "None is configured: limits are counted inside the one process")
+        return
+    try:
+        state = await _asked(address)
+    except StorageUnavailable as error:
+        yield _failure("redis", error.problem, error.advice)
+        return
+    servers = "" if state.servers == 1 else f" ({state.servers} nodes that take writes)"
+    yield _ok("redis", f"Redis {state.version} at {address}{servers} takes writes")
+    if state.eviction is not None:
+        yield _warning(
+            "redis memory",
+            f"When it is full it forgets what is counted (maxmemory-policy {state.eviction})",
+            "Set maxmemory-policy noeviction, or give the gateway a Redis of its own",
+        )
+    skew_s = (state.now_ms - environment.clock.now_ms()) / 1000
+    if abs(skew_s) > MOST_CLOCK_SKEW_S:
+        yield _warning(
+            "redis clock",
+            f"It is {skew_s:+.1f} s off this machine's clock; minutes and days are counted by it",
+            "Keep the clocks of both right with NTP",
+        )
+
+
+async def _asked(address: RedisAddress) -> RedisState:
+    """:raises StorageUnavailable: it cannot be used."""
+    # Only those who use it pay for its library.
+    from storage.redis_store.checks import check
+    from storage.redis_store.servers import server_at
+
+    server = server_at(address)
+    try:
+        return await check(server)
+    finally:
+        await server.close()
 
 
 async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
@@ -187,12 +245,21 @@ async def check_venues(environment: Environment) -> AsyncIterator[Finding]:
             await transport.close()
 
 
+@contextlib.asynccontextmanager
+async def _directory_of(place: Place) -> AsyncIterator[Directory]:
+    stores = await place.open()
+    try:
+        yield stores.directory
+    finally:
+        await stores.close()
+
+
 async def _networks_in_use(environment: Environment) -> dict[str, set[str]]:
     """The networks of each exchange that some credential is for; the paper venue is always looked at."""
     found = {"paper": {Network.PAPER.value}}
     if environment.database.exists():
         with contextlib.suppress(StorageUnavailable):
-            async with environment.open_directory(environment.database) as directory:
+            async with _directory_of(environment.database) as directory:
                 for credential in await directory.credentials():
                     found.setdefault(credential.exchange, set()).add(credential.network)
     return found

@@ -7,11 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
 from aiohttp import web
 
+from sandbox.milo.agents.model_config import ModelConfig
+from sandbox.milo.local import NOTICE, local_milo, open_venue
+from sandbox.milo.venue import MiloVenue
 from sandbox.wires.local import OPENERS
 
 LOOPBACK: Final = "127.0.0.1"
+
+_log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
@@ -46,3 +52,21 @@ async def all_served(directory: Path, now_ms: Callable[[], int]) -> AsyncIterato
             url = await stack.enter_async_context(served(venue.app))
             found[exchange] = LocalVenueAt(url, venue.enroll)
         yield found
+
+
+class LocalMilo(NamedTuple):
+    """The local Milo: ``at`` is a port of its own; whoever has the ``venue`` can serve it elsewhere too."""
+
+    venue: MiloVenue
+    at: LocalVenueAt
+
+
+@contextlib.asynccontextmanager
+async def milo_served(
+    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None
+) -> AsyncIterator[LocalMilo]:
+    _log.info(f"the local Milo: {NOTICE}")
+    venue = open_venue(directory, now_ms, model)
+    local = local_milo(venue)
+    async with served(local.app) as url:
+        yield LocalMilo(venue, LocalVenueAt(url, local.enroll))

@@ -66,6 +66,27 @@ class RequestCounts(Collector):
         yield latency
 
 
+class LimitChecks(Collector):
+    """Requests whose limits were checked: ``by`` all workers together (``shared``) or this one alone (``local``)."""
+
+    def __init__(self) -> None:
+        self._checks: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def add(self, by: str, outcome: str) -> None:
+        self._checks[by, outcome] += 1
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        checks = CounterMetricFamily(
+            "venuegate_limit_checks_total",
+            "Requests by how their limits were checked (shared or local) and what came of it: admitted,"
+            " near_limit (admitted with less than a fifth of a window left) or refused.",
+            labels=("by", "outcome"),
+        )
+        for labels, count in list(self._checks.items()):
+            checks.add_metric(labels, count)
+        yield checks
+
+
 class Metrics:
     """One registry per gateway, so that two in one process do not share counters."""
 
@@ -76,6 +97,24 @@ class Metrics:
         self.registry.register(requests)
         self.request = requests.add
         """``request(operation, code, seconds)`` counts an answer; ``operation`` is empty where it was never known."""
+        limit_checks = LimitChecks()
+        self.registry.register(limit_checks)
+        self.limit_check = limit_checks.add
+        """``limit_check(by, outcome)``, where limits are shared."""
+        self.limits_away = Gauge(
+            "venuegate_limits_away",
+            "1 while this worker counts its share of each limit by itself, because Redis does not answer.",
+            registry=self.registry,
+        )
+        self.redis_lost = Gauge("venuegate_redis_lost", "How often Redis was lost since start.", registry=self.registry)
+        self.redis_failures = Gauge(
+            "venuegate_redis_failures",
+            "Checks that Redis did not answer since start.",
+            registry=self.registry,
+        )
+        self.live_workers = Gauge(
+            "venuegate_live_workers", "Workers that are alive, as this one sees it.", registry=self.registry
+        )
         self.orders = Counter(
             "venuegate_orders_total",
             "Orders by venue and the state they came to.",

@@ -320,16 +320,20 @@ def _healthz() -> Json:
 
 
 def _readyz() -> Json:
-    problems = {"type": "object", "additionalProperties": {"type": "string"}}
+    by_part = {"type": "object", "additionalProperties": {"type": "string"}}
     return {
         "operationId": "readyz",
         "summary": "Whether it can take requests",
         "tags": ["Health"],
         "security": [],
         "responses": {
-            "200": _plain("It can.", {"status": {"const": "ready"}, "problems": problems}),
+            "200": _plain(
+                "It can; degraded says what it does without, by part.",
+                {"status": {"const": "ready"}, "problems": by_part, "degraded": by_part},
+            ),
             "503": _plain(
-                "It cannot: problems say why, by part.", {"status": {"const": "not ready"}, "problems": problems}
+                "It cannot: problems say why, by part.",
+                {"status": {"const": "not ready"}, "problems": by_part, "degraded": by_part},
             ),
         },
     }

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
+from sandbox.milo.agents.model_config import ModelConfig
+from storage.redis_store import address
+from storage.redis_store.address import RedisAddress
 
 PREFIX: Final = "VENUEGATE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -37,17 +40,27 @@ _KNOWN: Final = (
     "max_in_flight",
     "redis_url",
     "database_url",
+    "milo_model_url",
+    "milo_model_name",
+    "milo_model_key",
+    "milo_model_timeout_s",
 )
-_NOT_BUILT: Final = {
-    "redis_url": "this build counts limits inside its process and cannot use Redis",
-    "database_url": "this build keeps its state in SQLite, in the data directory, and cannot use another database",
-}
+NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
 
 T = TypeVar("T")
+
+
+class DatabaseUrl(msgspec.Struct, frozen=True):
+    """Where a PostgreSQL database is, with user and password: it is not shown."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "DatabaseUrl(hidden)"
 
 
 class SettingsError(Exception):
@@ -63,7 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
+    directory. ``redis`` is where limits are counted; None: in this process. ``milo_model`` answers in the local Milo's
+    conversations, None for its built-in analyst. ``warnings`` are for the log.
     """
 
     host: str
@@ -79,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    redis: RedisAddress | None
+    database_url: DatabaseUrl | None
+    milo_model: ModelConfig | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -94,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_host = reader.text("metrics_host", "127.0.0.1")
         metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
         demo = reader.flag("demo")
+        redis = reader.redis("redis_url")
         loaded = cls(
             host=host,
             port=port,
@@ -108,9 +127,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            redis=redis,
+            database_url=reader.database_url("database_url"),
+            milo_model=_milo_model(reader),
             warnings=_unknown(environ),
         )
-        _refuse_what_is_not_built(reader, workers)
+        _refuse_a_public_chain(reader, environ)
+        if workers > 1:
+            reader.complain(
+                "workers",
+                "expected 1, because a process is one worker in this version: for more, start more nodes that share"
+                " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
+            )
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:
@@ -159,6 +187,12 @@ class _Reader:
     def url(self, name: str) -> str | None:
         return self._parsed(name, None, "an address such as https://gateway.example.com", _base_url)
 
+    def redis(self, name: str) -> RedisAddress | None:
+        return self._parsed(name, None, address.EXPECTED, address.parse_address)
+
+    def database_url(self, name: str) -> DatabaseUrl | None:
+        return self._parsed(name, None, "an address such as postgresql://user:password@host:5432/venuegate", _database)
+
     def complain(self, name: str, problem: str) -> None:
         """Note what is wrong with a setting, under the name by which it was given."""
         flagged = self._overrides.get(name) is not None
@@ -184,16 +218,27 @@ def _master_key(reader: _Reader) -> MasterKeySource | None:
     return None if text is None else MasterKeyText(text, _variable("master_key"))
 
 
-def _refuse_what_is_not_built(reader: _Reader, workers: int) -> None:
-    for name, instead in _NOT_BUILT.items():
-        if reader.given(name) is not None:
-            reader.complain(name, f"{instead}; expected it to be left out")
-    if workers > 1:
-        reader.complain(
-            "workers",
-            f"expected 1, because limits are counted inside one process: {workers} workers without Redis would each"
-            " admit the whole limit",
-        )
+def _milo_model(reader: _Reader) -> ModelConfig | None:
+    url, name, key = (reader.given(f"milo_model_{part}") for part in ("url", "name", "key"))
+    timeout_s = reader.number("milo_model_timeout_s", 30, 1, 600)
+    if url is None and name is None and key is None:
+        return None
+    if url is None or name is None:
+        missing = "milo_model_url" if url is None else "milo_model_name"
+        reader.complain(missing, "expected it too, as something else of the model was given")
+        return None
+    try:
+        return ModelConfig(base_url=url, model=name, api_key=key, timeout_s=timeout_s)
+    except ValueError:
+        reader.complain("milo_model_url", "expected an address such as https://models.example.com/v1")
+        return None
+
+
+def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:
+    """Whoever gives an RPC address believes that something here would use it: better to stop than to be wrong."""
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and "RPC" in variable.upper() and value.strip():
+            reader.problems.append(f"{variable}: {NO_PUBLIC_CHAIN}; expected it to be left out")
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -226,6 +271,11 @@ def _whole_number(text: str, least: int, most: int) -> int | None:
 def _truth(text: str) -> bool | None:
     word = text.lower()
     return True if word in _YES else False if word in _NO else None
+
+
+def _database(text: str) -> DatabaseUrl | None:
+    scheme, separator, rest = text.partition("://")
+    return DatabaseUrl(text) if scheme in ("postgresql", "postgres") and separator and rest else None
 
 
 def _base_url(text: str) -> str | None:

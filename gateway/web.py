@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 
 from gateway import codec, pages
+from gateway.connection import Connection, Server
 from gateway.endpoint import PATH, new_request_id
 from normalization.errors import NotFound
+from sandbox.milo.app import add_routes as add_milo_routes
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -22,7 +24,7 @@ _MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
 class Sites:
     """What listens, and where."""
 
-    def __init__(self, runner: web.AppRunner, metrics: web.AppRunner | None) -> None:
+    def __init__(self, runner: web.BaseRunner, metrics: web.AppRunner | None) -> None:
         self._runner = runner
         self._metrics = metrics
 
@@ -52,9 +54,10 @@ async def make_site(gateway: Gateway) -> Sites:
     :raises OSError: an address is taken or not ours.
     """
     settings = gateway.settings
-    runner = web.AppRunner(_application(gateway), access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+    pages_runner = web.AppRunner(_application(gateway), access_log=None)
+    await pages_runner.setup()
+    runner = web.ServerRunner(_server(pages_runner, gateway))
     await runner.setup()
-    _serve_v1_first(runner, gateway)
     metrics = None
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -70,14 +73,17 @@ async def make_site(gateway: Gateway) -> Sites:
     return Sites(runner, metrics)
 
 
-def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
+def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     """Hand ``/v1`` and ``/mcp`` on before aiohttp's router, middlewares and signals: they need none of them."""
-    server = runner.server
-    if server is None:
+    pages = runner.server
+    if pages is None:
         raise RuntimeError("the runner is not set up")
-    route, endpoint, mcp = server.request_handler, gateway.endpoint, gateway.mcp
+    route, endpoint, mcp = pages.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        begun = cast(Connection, request.protocol).take_begun()
+        if begun is not None:
+            return cast("Awaitable[web.StreamResponse]", begun.rest())
         # Almost every request is for exactly /v1; an address of another form is taken apart first.
         is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
         if not is_v1 and request.path not in _MCP_PATHS:
@@ -85,7 +91,9 @@ def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
         # Their answers have what aiohttp asks of a response, and are none for speed.
         return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
-    server.request_handler = handle
+    return Server(
+        handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S
+    )
 
 
 def _application(gateway: Gateway) -> web.Application:
@@ -96,13 +104,18 @@ def _application(gateway: Gateway) -> web.Application:
 
     async def ready(request: web.Request) -> web.Response:
         problems = await gateway.problems()
-        return web.json_response(
-            {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
-        )
+        told = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "degraded": gateway.degraded(),
+        }
+        return web.json_response(told, status=503 if problems else 200)
 
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     pages.add_routes(app)
+    if gateway.local_milo is not None:
+        add_milo_routes(app, gateway.local_milo.venue)
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
@@ -129,5 +142,5 @@ def _metrics_application(gateway: Gateway) -> web.Application:
     return app
 
 
-def _port(runner: web.AppRunner) -> int:
+def _port(runner: web.BaseRunner) -> int:
     return int(runner.addresses[0][1])

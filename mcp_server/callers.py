@@ -21,6 +21,13 @@ class Callers:
         self._authenticator = authenticator
         self._sessions = sessions
 
+    def credentials(self, shown: Credentials, session_id: str | None) -> Credentials:
+        """What a request bears: the key it shows, else the one that was made over its session."""
+        if session_id is None or shows_key(shown):
+            return shown
+        session = self._sessions.find(session_id)
+        return shown if session is None or session.key is None else shown._replace(api_key=session.key)
+
     async def principal(self, credentials: Credentials) -> Principal | None:
         """Whose key it is; None where none is shown.
 
@@ -38,13 +45,13 @@ class Callers:
             raise tier_refusal(principal)
         return principal
 
-    def new_session(self, principal: Principal | None) -> Session | None:
+    def new_session(self, principal: Principal | None, *, can_be_asked: bool) -> Session | None:
         """None where there is no room and none is needed.
 
         :raises SessionsFull: there is no room for one who has no key.
         """
         try:
-            return self._sessions.open(None if principal is None else principal.account_id)
+            return self._sessions.open(None if principal is None else principal.account_id, can_be_asked=can_be_asked)
         except SessionsFull:
             if principal is None:
                 raise

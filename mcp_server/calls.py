@@ -9,10 +9,11 @@ import msgspec
 from gateway.auth import Principal
 from gateway.clock import Clock
 from gateway.metrics import Metrics
+from gateway.orders.confirmation import ConfirmationRequired
 from gateway.pipeline import Answer, Credentials, Pipeline, Trace
 from mcp_server import results
 from mcp_server.catalog import MINIMUM_TIER, Catalog, Groups, Tool, tier_refusal
-from mcp_server.protocol import INVALID_PARAMS, Message, RpcError
+from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of
 from normalization.errors import TierInsufficient, UnknownOperation
 
 # No operation is called like that: a name that is no tool's must not become an operation's.
@@ -26,11 +27,34 @@ class ToolCall(msgspec.Struct, frozen=True):
     tool: Tool | None
     arguments: bytes
 
+    @property
+    def is_read_only(self) -> bool:
+        """Also where there is no such tool: nothing comes of that."""
+        return self.tool is None or self.tool.operation.read_only
+
     def body(self) -> bytes:
         """The request as ``POST /v1`` takes it, so that everything that is checked there is checked here."""
         name = self.tool.operation.name if self.tool else _NO_OPERATION + self.name
         rest = self.arguments[1:].lstrip()
         return b'{"operation":' + msgspec.json.encode(name) + (b"" if rest.startswith(b"}") else b",") + rest
+
+    def canonical(self) -> bytes:
+        """The arguments however they are spelled: a client may write them anew when it repeats a call."""
+        try:
+            return msgspec.json.encode(msgspec.json.decode(self.arguments), order="sorted")
+        except (msgspec.DecodeError, RecursionError):
+            return self.arguments
+
+    def with_client_order_id(self, client_order_id: str) -> ToolCall:
+        """The same call under that id, unless it has one of its own already, or takes none."""
+        if self.tool is None or "client_order_id" not in self.tool.operation.request.__struct_fields__:
+            return self
+        members = dict(members_of(msgspec.Raw(self.arguments)))
+        given = members.get("clientOrderId")
+        if given is not None and bytes(given) != b"null":
+            return self
+        members["clientOrderId"] = msgspec.Raw(msgspec.json.encode(client_order_id))
+        return msgspec.structs.replace(self, arguments=msgspec.json.encode(members))
 
 
 class ToolCalls:
@@ -53,14 +77,20 @@ class ToolCalls:
             raise RpcError(INVALID_PARAMS, "Invalid params: arguments must be an object", id=message.id)
         return ToolCall(name, self._catalog.find(name, groups), arguments)
 
-    async def perform(self, call: ToolCall, credentials: Credentials, trace: Trace) -> bytes | None:
+    async def perform(
+        self, call: ToolCall, credentials: Credentials, trace: Trace, *, confirmed: bool = False
+    ) -> bytes | None:
         """The call's result, also where it failed; None where there is no such tool. Limits are charged in each case.
 
         An order that is under way is finished whoever stops waiting for it.
+
+        :raises ConfirmationRequired: a person has to say yes first; after that it is ``confirmed``.
         """
-        answer = await self._pipeline.handle(credentials, call.body(), trace)
+        answer = await self._pipeline.handle(credentials, call.body(), trace, confirmed=confirmed)
         seconds = self._clock.monotonic() - trace.started
         self._metrics.request(trace.operation, answer.error.code if answer.error else "OK", seconds)
+        if isinstance(answer.error, ConfirmationRequired):
+            raise answer.error
         if call.tool is None and isinstance(answer.error, UnknownOperation):
             return None
         return _result(answer, trace.principal)

@@ -55,10 +55,8 @@ class Catalog:
         return difflib.get_close_matches(name[:64], self._tools, n=3, cutoff=0.5)
 
     def listed(self, principal: Principal | None, groups: Groups | None) -> bytes:
-        """A JSON array of the tools that the key may use, in the order of the table; nobody may use none."""
-        if principal is None:
-            return b"[]"
-        shape = (principal.tier, principal.scopes.operations, groups)
+        """A JSON array of the tools that the key may use, in the order of the table; without one, the public ones."""
+        shape = (None if principal is None else (principal.tier, principal.scopes.operations), groups)
         found = self._listed.get(shape)
         if found is None:
             shown = (self._described[name] for name, tool in self._tools.items() if _may_use(principal, tool, groups))
@@ -164,10 +162,11 @@ def tier_refusal(principal: Principal) -> TierInsufficient:
     )
 
 
-def _may_use(principal: Principal, tool: Tool, groups: Groups | None) -> bool:
-    operation, allowed = tool.operation, principal.scopes.operations
-    return (
-        principal.tier.rank >= operation.minimum_tier.rank
-        and (allowed is None or operation.name in allowed)
-        and (groups is None or operation.group in groups)
-    )
+def _may_use(principal: Principal | None, tool: Tool, groups: Groups | None) -> bool:
+    operation = tool.operation
+    if groups is not None and operation.group not in groups:
+        return False
+    if principal is None:
+        return operation.public
+    allowed = principal.scopes.operations
+    return principal.tier.rank >= operation.minimum_tier.rank and (allowed is None or operation.name in allowed)

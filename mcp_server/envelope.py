@@ -53,6 +53,11 @@ def is_modern(message: Message, headers: Headers) -> bool:
     return True
 
 
+def client_capabilities(message: Message) -> msgspec.Raw | None:
+    """What a client of the later era can do, which it says with every request."""
+    return message.meta().get(_CAPABILITIES_KEY)
+
+
 def require_handshake_version(version: str | None, id: bytes = b"") -> None:
     """:raises RpcError: unless it is one of ours, or absent, which says 2025-03-26."""
     if version is not None and version not in HANDSHAKE_VERSIONS:

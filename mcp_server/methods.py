@@ -15,6 +15,8 @@ from mcp_server.results import SERVER_INFO
 _LIST_MAY_BE_KEPT_MS: Final = 60_000
 _DISCOVERY_MAY_BE_KEPT_MS: Final = 3_600_000
 _CAPABILITIES: Final[Mapping[str, Mapping[str, bool]]] = {"tools": {}}
+# A session that signs up has other tools afterwards.
+_IN_SESSIONS: Final[Mapping[str, Mapping[str, bool]]] = {"tools": {"listChanged": True}}
 # What a key may use is its own business, what the server is everybody's.
 _LIST_HINTS: Final = f',"ttlMs":{_LIST_MAY_BE_KEPT_MS},"cacheScope":"private"'.encode()
 
@@ -43,7 +45,7 @@ class Methods:
             {
                 # A client that cannot speak this one ends the connection, as the protocol has it.
                 "protocolVersion": asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[0],
-                "capabilities": _CAPABILITIES,
+                "capabilities": _IN_SESSIONS,
                 "serverInfo": SERVER_INFO,
                 "instructions": self._instructions,
             }

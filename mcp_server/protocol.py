@@ -25,6 +25,7 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
 
 _NO_PARAMS: Final[Mapping[str, msgspec.Raw]] = {}
@@ -71,7 +72,10 @@ class Kind(Enum):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One JSON-RPC message. ``id`` is JSON, empty where there is none; members of ``params`` are not decoded yet."""
+    """One JSON-RPC message. ``id`` is JSON, empty where there is none.
+
+    ``params`` are those of a request, or the members of a response's result; they are not decoded yet.
+    """
 
     kind: Kind
     id: bytes
@@ -80,13 +84,7 @@ class Message(msgspec.Struct, frozen=True):
 
     def meta(self) -> Mapping[str, msgspec.Raw]:
         """``params._meta``, empty where it is absent or not an object."""
-        raw = self.params.get("_meta")
-        if raw is None:
-            return _NO_PARAMS
-        try:
-            return _members.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
-            return _NO_PARAMS
+        return members_of(self.params.get("_meta"))
 
     def progress_token(self) -> bytes | None:
         """What the client calls the progress of this request, as JSON; None where it wants to hear of none."""
@@ -102,6 +100,16 @@ class Message(msgspec.Struct, frozen=True):
     def text(self, name: str) -> str | None:
         """A parameter that should be a string; None where it is absent or something else."""
         return text_of(self.params.get(name))
+
+
+def members_of(raw: msgspec.Raw | None) -> Mapping[str, msgspec.Raw]:
+    """The members of an object; none where it is absent or something else."""
+    if raw is None:
+        return _NO_PARAMS
+    try:
+        return _members.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _NO_PARAMS
 
 
 def text_of(raw: msgspec.Raw | None) -> str | None:
@@ -121,7 +129,7 @@ def read(body: bytes) -> Message:
     if text_of(members.get("jsonrpc")) != "2.0":
         raise _invalid('jsonrpc must be "2.0"', id)
     if "method" not in members and ("result" in members or "error" in members):
-        return Message(Kind.RESPONSE, id, "", _NO_PARAMS)
+        return Message(Kind.RESPONSE, id, "", members_of(members.get("result")))
     if method is None:
         raise _invalid("method must be a string", id)
     params = _read_params(members.get("params"), id)
@@ -133,7 +141,11 @@ def result(id: bytes, value: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + id + b',"result":' + value + b"}"
 
 
-def notification(method: str, params: dict[str, Any]) -> bytes:
+def request(id: str, method: str, params: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+
+
+def notification(method: str, params: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 

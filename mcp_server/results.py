@@ -33,15 +33,15 @@ def of_body(body: bytes, *, is_error: bool) -> bytes:
     )
 
 
-def of_error(error: GatewayError, message: str | None = None) -> bytes:
+def of_error(error: GatewayError) -> bytes:
     """A refusal as the result of a call: what a model can read and act on."""
-    return of_body(msgspec.json.encode(envelope(error, message)), is_error=True)
+    return of_body(msgspec.json.encode(envelope(error)), is_error=True)
 
 
-def envelope(error: GatewayError, message: str | None = None) -> dict[str, Any]:
+def envelope(error: GatewayError) -> dict[str, Any]:
     """The envelope of ``POST /v1``, with what stands there in a header: how long to wait."""
     details = dict(error.details or {})
     if error.retry_after_s is not None:
         details["retryAfterSeconds"] = error.retry_after_s
-    body = {"success": False, "code": error.code, "error": message or error.message}
+    body = {"success": False, "code": error.code, "error": error.message}
     return body | ({"details": details} if details else {})

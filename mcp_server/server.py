@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Final
 
@@ -13,18 +12,19 @@ from multidict import istr
 
 from gateway.clock import Clock
 from gateway.endpoint import new_request_id, shown_credentials
-from gateway.pipeline import Credentials, Trace
-from mcp_server import protocol, results, streams
+from gateway.pipeline import Trace
+from mcp_server import confirmations, protocol, results
+from mcp_server.answers import Answers
+from mcp_server.asked import Asked, InFlight
 from mcp_server.body import read_json_body
 from mcp_server.callers import Callers, shows_key
-from mcp_server.calls import ToolCall, ToolCalls
-from mcp_server.catalog import Groups, groups_of
+from mcp_server.calls import ToolCalls
+from mcp_server.catalog import groups_of
 from mcp_server.envelope import VERSION_HEADER, is_modern, require_handshake_version
 from mcp_server.guard import Guard
 from mcp_server.methods import Methods
 from mcp_server.protocol import (
     INTERNAL_ERROR,
-    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     MODERN_VERSION,
@@ -33,8 +33,8 @@ from mcp_server.protocol import (
     RpcError,
 )
 from mcp_server.sessions import Session, Sessions
-from mcp_server.streams import Progress, Stream
-from mcp_server.wire import SESSION_HEADER, Accepted, Replies, Reply, accepted, not_acceptable, refusal
+from mcp_server.streams import Stream
+from mcp_server.wire import SESSION_HEADER, Replies, Reply, accepted, not_acceptable, refusal
 from normalization.errors import GatewayError, ServiceUnavailable
 
 MAX_LISTENERS: Final = 10_000
@@ -46,25 +46,8 @@ _SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 _log = structlog.get_logger(__name__)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """One message and all that came with it. ``session_id`` is what the client names, whatever it is worth."""
-
-    request: web.BaseRequest
-    trace: Trace
-    message: Message
-    accepts: Accepted
-    groups: Groups | None
-    credentials: Credentials
-    session_id: str | None
-    modern: bool
-
-    @property
-    def id(self) -> bytes:
-        return self.message.id
-
-
 class McpServer:
-    """``max_in_flight`` messages are answered at once; more are refused. ``close`` ends what stays open."""
+    """``close`` ends what stays open."""
 
     def __init__(
         self,
@@ -74,8 +57,10 @@ class McpServer:
         sessions: Sessions,
         methods: Methods,
         calls: ToolCalls,
+        answers: Answers,
+        replies: Replies,
         clock: Clock,
-        max_in_flight: int,
+        in_flight: InFlight,
         max_body_bytes: int,
     ) -> None:
         self._guard = guard
@@ -83,11 +68,11 @@ class McpServer:
         self.sessions = sessions
         self._methods = methods
         self._calls = calls
+        self._answers = answers
+        self._replies = replies
         self._clock = clock
-        self._replies = Replies(clock)
-        self._max_in_flight = max_in_flight
+        self.in_flight = in_flight
         self._max_body_bytes = max_body_bytes
-        self._in_flight = 0
         self._closing = False
         self._listeners: set[Stream] = set()
 
@@ -121,7 +106,7 @@ class McpServer:
     def close(self) -> None:
         """End every stream and open no more, so that nothing waits for clients that never go."""
         self._closing = True
-        self.sessions.end_streams()
+        self.sessions.end_all()
         for stream in self._listeners:
             stream.end()
 
@@ -131,28 +116,26 @@ class McpServer:
         if not (accepts.json or accepts.stream):
             raise not_acceptable("application/json", "text/event-stream")
         groups = groups_of(request.query_string)
-        if self._in_flight >= self._max_in_flight:
-            raise ServiceUnavailable("The gateway is busy: nothing was sent", retry_after_s=1)
-        self._in_flight += 1
-        try:
+        with self.in_flight.counted():
             message = protocol.read(await read_json_body(request, self._max_body_bytes))
             modern = is_modern(message, headers)
+            session_id = None if modern else headers.get(_SESSION)
+            if session_id is not None:
+                await self.sessions.look_up(session_id)
             asked = Asked(
                 request=request,
                 trace=trace,
                 message=message,
                 accepts=accepts,
                 groups=groups,
-                credentials=shown_credentials(request),
-                session_id=None if modern else headers.get(_SESSION),
+                credentials=self._callers.credentials(shown_credentials(request), session_id),
+                session_id=session_id,
                 modern=modern,
             )
             try:
                 return await (self._alone(asked) if modern else self._in_handshake_era(asked))
             except GatewayError as error:
                 raise refusal(error, message.id) from None
-        finally:
-            self._in_flight -= 1
 
     async def _in_handshake_era(self, asked: Asked) -> Reply:
         message = asked.message
@@ -162,8 +145,10 @@ class McpServer:
         if is_request and message.method == _CALL:
             return await self._call_in_session(asked)
         principal = await self._callers.user(asked.credentials)
-        self._callers.session(asked.session_id, principal, message.id)
+        session = self._callers.session(asked.session_id, principal, message.id)
         if not is_request:
+            if session is not None:
+                _heed(session, message)
             return self._replies.nothing(202, asked.trace)
         if message.method == "ping":
             return self._result(asked, b"{}")
@@ -177,7 +162,7 @@ class McpServer:
         if message.kind is not Kind.REQUEST:
             return self._replies.nothing(202, asked.trace)
         if message.method == _CALL:
-            return await self._call(asked, self._calls.read(message, asked.groups))
+            return await self._answers.answer(asked, self._calls.read(message, asked.groups))
         if message.method not in ("server/discover", "tools/list", "subscriptions/listen"):
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method[:64]}", status=404, id=message.id)
         principal = await self._callers.user(asked.credentials)
@@ -189,7 +174,12 @@ class McpServer:
 
     async def _initialize(self, asked: Asked) -> Reply:
         described = self._methods.initialize(asked.message)
-        session = self._callers.new_session(await self._callers.user(asked.credentials))
+        session = self._callers.new_session(
+            await self._callers.user(asked.credentials),
+            can_be_asked=confirmations.can_be_asked(asked.message.params.get("capabilities")),
+        )
+        if session is not None:
+            await self.sessions.share(session)
         return self._result(asked, described, "" if session is None else f"{SESSION_HEADER}: {session.id}\r\n")
 
     async def _call_in_session(self, asked: Asked) -> Reply:
@@ -204,34 +194,7 @@ class McpServer:
         elif not shows_key(asked.credentials):
             self._callers.session(None, None, asked.id)
         with self.sessions.in_use(session):
-            return await self._call(asked, call)
-
-    async def _call(self, asked: Asked, call: ToolCall) -> Reply:
-        token = asked.message.progress_token()
-        waits = call.tool is not None and not call.tool.operation.read_only
-        if token is not None and waits and asked.accepts.stream:
-            return await self._call_with_progress(asked, call, Progress(token))
-        return self._replies.message(await self._performed(asked, call), asked.trace, asked.accepts)
-
-    async def _call_with_progress(self, asked: Asked, call: ToolCall, progress: Progress) -> Reply:
-        """Tell how it goes until it has gone. A client that leaves meanwhile leaves the call as it is."""
-        work = asyncio.create_task(self._performed(asked, call))
-        response = web.StreamResponse(headers=streams.headers(asked.trace.request_id))
-        try:
-            await response.prepare(asked.request)
-            await progress.tell(response, work, asked.trace.timings)
-            await response.write(protocol.event(await work))
-        except ConnectionError:
-            # Nobody reads any more, but what was begun is finished and accounted for.
-            await work
-        return response
-
-    async def _performed(self, asked: Asked, call: ToolCall) -> bytes:
-        """The whole answer, as JSON."""
-        result = await self._calls.perform(call, asked.credentials, asked.trace)
-        if result is None:
-            return RpcError(INVALID_PARAMS, self._calls.unknown(call), id=asked.id).body()
-        return protocol.result(asked.id, results.complete(result, modern=asked.modern))
+            return await self._answers.answer(asked, call, session)
 
     def _result(self, asked: Asked, value: bytes, more: str = "") -> Reply:
         body = protocol.result(asked.id, results.complete(value, modern=asked.modern))
@@ -247,15 +210,16 @@ class McpServer:
         agreed = {"_meta": meta, "notifications": {}}
         opening = protocol.notification("notifications/subscriptions/acknowledged", agreed)
         ending = msgspec.json.encode({"resultType": "complete", "_meta": meta})
-        last = protocol.event(protocol.result(asked.id, ending))
-        stream = Stream()
+        stream = Stream(asked.request, asked.trace.request_id)
         self._listeners.add(stream)
-        # What only stays open keeps nobody else out.
-        self._in_flight -= 1
         try:
-            return await self._held(asked.request, asked.trace, stream, protocol.event(opening), last)
+            response = await stream.open()
+            with self.in_flight.waiting(), contextlib.suppress(ConnectionError):
+                await stream.send(opening)
+                await stream.hold()
+                await stream.send(protocol.result(asked.id, ending))
+            return response
         finally:
-            self._in_flight += 1
             self._listeners.discard(stream)
 
     async def _get(self, request: web.BaseRequest, trace: Trace) -> Reply:
@@ -267,28 +231,21 @@ class McpServer:
             raise ServiceUnavailable("The gateway is stopping", retry_after_s=1)
         if session.stream is not None:
             raise RpcError(INVALID_REQUEST, "Conflict: this session has its stream already", status=409)
-        stream = session.stream = Stream()
+        stream = session.stream = Stream(request, trace.request_id)
         try:
-            with self.sessions.in_use(session):
-                return await self._held(request, trace, stream, streams.OPENING)
+            response = await stream.open()
+            with self.sessions.in_use(session), contextlib.suppress(ConnectionError):
+                # So that the client knows the stream to be open.
+                await stream.keep_alive()
+                await stream.hold()
+            return response
         finally:
             session.stream = None
 
-    async def _held(
-        self, request: web.BaseRequest, trace: Trace, stream: Stream, opening: bytes, ending: bytes = b""
-    ) -> Reply:
-        """A stream from its first words to its last."""
-        response = web.StreamResponse(headers=streams.headers(trace.request_id))
-        with contextlib.suppress(ConnectionError):
-            await response.prepare(request)
-            await response.write(opening)
-            await stream.hold(request)
-            if ending:
-                await response.write(ending)
-        return response
-
     async def _delete(self, request: web.BaseRequest, trace: Trace) -> Reply:
-        self.sessions.delete(await self._named_session(request))
+        session = await self._named_session(request)
+        self.sessions.delete(session)
+        await self.sessions.share_deletion(session)
         return self._replies.nothing(200, trace)
 
     async def _named_session(self, request: web.BaseRequest) -> Session:
@@ -303,7 +260,17 @@ class McpServer:
         session_id = request.headers.get(_SESSION)
         if session_id is None:
             raise RpcError(INVALID_REQUEST, f"Invalid request: {SESSION_HEADER} is missing", status=400)
-        session = self._callers.session(session_id, await self._callers.principal(shown_credentials(request)))
+        await self.sessions.look_up(session_id)
+        credentials = self._callers.credentials(shown_credentials(request), session_id)
+        session = self._callers.session(session_id, await self._callers.principal(credentials))
         if session is None:
             raise RpcError(INVALID_REQUEST, "Invalid request: there is no such session", status=404)
         return session
+
+
+def _heed(session: Session, message: Message) -> None:
+    """What a client says over its session, and no answer comes back to."""
+    if message.kind is Kind.RESPONSE:
+        session.questions.answered(message.id, message.params)
+    elif message.method == "notifications/cancelled" and (call := message.params.get("requestId")) is not None:
+        session.questions.withdrawn(bytes(call))

@@ -7,10 +7,12 @@ import secrets
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from gateway.clock import Clock
+from mcp_server.protocol import notification
+from mcp_server.questions import Questions
 from mcp_server.streams import Stream
 from normalization.errors import RateLimited
 
@@ -21,13 +23,20 @@ _CHECK_DIGITS: Final = 8
 
 
 class Session:
-    """``account_id`` is whose it is, None while it is nobody's. One with a call or a stream open is not idle."""
+    """``account_id`` is whose it is, None while it is nobody's. One with a call or a stream open is not idle.
 
-    __slots__ = ("account_id", "calls", "id", "stream", "used_at")
+    ``can_be_asked``: its client said that it shows forms to a person. ``key`` is the API key that was made over it,
+    None where its client brings its own.
+    """
 
-    def __init__(self, id: str, account_id: str | None, now: float) -> None:
+    __slots__ = ("account_id", "calls", "can_be_asked", "id", "key", "questions", "stream", "used_at")
+
+    def __init__(self, id: str, account_id: str | None, can_be_asked: bool, now: float) -> None:
         self.id = id
         self.account_id = account_id
+        self.can_be_asked = can_be_asked
+        self.key: str | None = None
+        self.questions = Questions()
         self.used_at = now
         self.calls = 0
         self.stream: Stream | None = None
@@ -35,6 +44,20 @@ class Session:
     @property
     def is_busy(self) -> bool:
         return self.calls > 0 or self.stream is not None
+
+    async def becomes(self, account_id: str, key: str) -> None:
+        """From now on it is that account's, which has signed up over it; what it may use has changed."""
+        self.account_id = account_id
+        self.key = key
+        if self.stream is not None:
+            with suppress(ConnectionError):
+                await self.stream.send(notification("notifications/tools/list_changed", {}))
+
+    def end(self) -> None:
+        """Nobody waits over it any more."""
+        self.questions.end()
+        if self.stream is not None:
+            self.stream.end()
 
 
 class SessionsFull(RateLimited):
@@ -53,7 +76,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, account_id: str | None) -> Session:
+    def open(self, account_id: str | None, *, can_be_asked: bool = False) -> Session:
         """:raises SessionsFull: with the time until one may have left."""
         now = self._clock.monotonic()
         self._let_idle_leave(now)
@@ -61,7 +84,7 @@ class Sessions:
             oldest = next(iter(self._open.values()))
             wait_s = max(1, math.ceil(oldest.used_at + self._idle_s - now))
             raise SessionsFull("There are too many MCP sessions: send an API key to need none", retry_after_s=wait_s)
-        session = Session(_new_id(), account_id, now)
+        session = Session(_new_id(), account_id, can_be_asked, now)
         self._open[session.id] = session
         return session
 
@@ -77,6 +100,15 @@ class Sessions:
         self._touch(session, now)
         return session
 
+    async def look_up(self, id: str) -> None:
+        """Find out what other workers know of it. These are all there are."""
+
+    async def share(self, session: Session) -> None:
+        """Let other workers know of it."""
+
+    async def share_deletion(self, session: Session) -> None:
+        """Let other workers know that it was deleted."""
+
     def may_have_left(self, id: str) -> bool:
         """Whether a gateway made this id and nobody deleted it: it was idle for long, or its process has ended.
 
@@ -89,13 +121,11 @@ class Sessions:
         self._deleted[session.id] = None
         if len(self._deleted) > self._at_most:
             self._deleted.popitem(last=False)
-        if session.stream is not None:
-            session.stream.end()
+        session.end()
 
-    def end_streams(self) -> None:
+    def end_all(self) -> None:
         for session in self._open.values():
-            if session.stream is not None:
-                session.stream.end()
+            session.end()
 
     @contextmanager
     def in_use(self, session: Session | None) -> Iterator[None]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 import aiohttp
+import msgspec
 
 from mcp_server.protocol import INTERNAL_ERROR, Kind, Message, RpcError, read, text_of
 from mcp_server.wire import SESSION_HEADER
@@ -85,8 +87,6 @@ class Bridge:
         self._write(body.replace(b'"id":null', b'"id":' + message.id, 1) if response.status >= 400 else body)
 
     def _remember(self, body: bytes, headers: Mapping[str, str]) -> None:
-        import msgspec
-
         reply = msgspec.json.decode(body)
         self._session = {}
         if SESSION_HEADER in headers:
@@ -118,8 +118,6 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 async def serve(url: str, key: str | None) -> None:
     """Bridge this process's standard input and output until the input ends."""
-    import sys
-
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -1,14 +1,12 @@
 """One SQLite file that a paper exchange lives in: the last snapshot, the commands since, and everything that ended.
 
-One thread opens, uses and closes it. The file is locked for as long as it is open: two processes that both ran the
-exchange from it would each have half of the truth.
+One thread opens, uses and closes it. Two processes that both ran the exchange from it would each have half of the
+truth, so it is locked for as long as it is open.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +14,7 @@ import msgspec
 
 from sandbox.engine import Command
 from sandbox.engine.orders import FillRecord, OrderRecord
+from sandbox.sqlite_file import open_exclusively, transaction
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS snapshot (
@@ -31,7 +30,6 @@ CREATE TABLE IF NOT EXISTS fills (
 );
 CREATE INDEX IF NOT EXISTS fills_by_market ON fills (account, symbol, number);
 """
-_LOCK_WAIT_S: Final = 0.2
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_command = msgspec.msgpack.Decoder(Command).decode
@@ -49,18 +47,7 @@ class Store:
     """Methods raise ``sqlite3.Error``; what they were to write is then not written."""
 
     def __init__(self, path: Path | None) -> None:
-        self._db = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_WAIT_S, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # Enough to survive a killed process; a power cut may take the last moments, never the consistency.
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            with self._transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-        except sqlite3.Error:
-            self._db.close()
-            raise
+        self._db = open_exclusively(path, _SCHEMA)
 
     def snapshot(self) -> tuple[int, bytes] | None:
         """The number of the last command that the state includes, and the state."""
@@ -73,13 +60,13 @@ class Store:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add commands to the log, all or none, in place of any that were written under their numbers or later."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM log WHERE number >= ?", (entries[0].number,))
             self._db.executemany("INSERT INTO log VALUES (?, ?, ?)", [(e[0], e[1], _encode(e[2])) for e in entries])
 
     def save(self, number: int, state: bytes, orders: Iterable[OrderRecord], fills: Iterable[FillRecord]) -> None:
         """Replace the snapshot, archive what ended, and prune the log up to command ``number``."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)", (number, state))
             self._db.executemany(
                 "INSERT INTO orders VALUES (?, ?, ?, ?)",
@@ -111,15 +98,3 @@ class Store:
     def _order(self, query: str, account: str, key: str) -> OrderRecord | None:
         row = self._db.execute(query, (account, key)).fetchone()
         return None if row is None else _decode_order(row[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled back by itself.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

@@ -2,12 +2,14 @@
 
 Times are UTC epoch milliseconds. Ids are UUID strings made by the caller. Every method that changes something returns
 when the change is durable, unless it says otherwise, and raises ``StorageUnavailable`` when it could not be made; then
-nothing was changed.
+nothing was changed, unless the connection to a server was lost in the middle of its commit: nobody knows what became of
+that, and who repeats it finds out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -49,11 +51,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scopes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed."""
+    """What a key may do. None means everything its tier may; an empty set means nothing. Only ever narrowed.
+
+    ``confirm_above`` is the value of a request's orders, in quote units, above which a person has to say yes to them.
+    """
 
     operations: frozenset[str] | None = None
     credentials: frozenset[str] | None = None
     exchanges: frozenset[str] | None = None
+    confirm_above: Decimal | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +177,124 @@ class UsageStore(Protocol):
         ...
 
     async def day(self, day: str) -> dict[str, int]: ...
+    async def counts(self, day: str, account_ids: Collection[str]) -> dict[str, int]:
+        """What is stored for ``day`` of these accounts; those without any are left out."""
+        ...
+
     async def history(self, account_id: str, days: int) -> Sequence[tuple[str, int]]:
         """The last ``days`` days with any use, newest first."""
         ...
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Everybody's number as it is now, by worker; and the ``slot`` of the one who beat, None while none is free."""
+
+    numbers: dict[str, int]
+    slot: int | None
+
+
+class WorkerBeats(Protocol):
+    """Who is at work. No clocks are compared: a worker lives while others see its number rise."""
+
+    async def beat(self, worker_id: str, at_ms: int, *, slots: int) -> Beat:
+        """Raise the worker's number by one, from 0 where it has none.
+
+        Of so many ``slots`` it gets the lowest that nobody has, and keeps it until it is removed.
+        """
+        ...
+
+    async def remove(self, worker_ids: Collection[str]) -> None: ...
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """``requests`` of one account that are to be counted as far as its limits allow."""
+
+    account_id: str
+    per_minute: int
+    per_day: int
+    requests: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What came of a charge: ``admitted`` of its requests were counted.
+
+    ``minute`` is the UTC minute since the epoch that they were counted in, and its day the day; ``in_minute`` and
+    ``in_day`` are what is counted there now. ``now_ms`` is the time by the clock that all share.
+    """
+
+    now_ms: int
+    admitted: int
+    minute: int
+    in_minute: int
+    in_day: int
+
+    @property
+    def is_known(self) -> bool:
+        """False where nothing is remembered of the account: nothing was counted, until a correction creates it."""
+        return self.admitted >= 0
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted elsewhere in ``minute`` and its day, or is known to have been counted ``at_least``.
+
+    An account that is not remembered stays so, unless ``create``.
+    """
+
+    account_id: str
+    minute: int
+    more_in_minute: int = 0
+    more_in_day: int = 0
+    least_in_minute: int = 0
+    least_in_day: int = 0
+    create: bool = False
+
+
+class SharedCounters(Protocol):
+    """Requests counted per account, minute and day for all workers together, by one clock. Windows never reopen.
+
+    Every method raises ``StorageUnavailable`` when it is not known whether it was done.
+    """
+
+    async def charge(self, charges: Sequence[Charge]) -> Sequence[Counted]:
+        """Count each of ``charges``, in order, in both of its windows or in none."""
+        ...
+
+    async def correct(self, corrections: Sequence[Correction]) -> None: ...
+
+    async def reopening(self, left_in: int | None) -> tuple[int, int]:
+        """The time in ms, and the minute from which on everybody counts here again; one that has begun: they do now.
+
+        A worker that was cut off names the minute ``left_in``, and is told one that begins in two seconds or later, the
+        same for all; or one that has begun, if it comes too late for that.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class KnownSession(msgspec.Struct, frozen=True):
+    """A session of a front end, as far as every worker may know it: whose it is, and what its client can do."""
+
+    account_id: str | None
+    can_be_asked: bool
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """There was such a session, and somebody ended it."""
+
+
+DELETED: Final = Deleted()
+
+
+class SessionStore(Protocol):
+    """Sessions that all workers know of, for ``keep_s`` after they were last used or deleted.
+
+    Every method raises ``StorageUnavailable`` when it is not known whether it was done.
+    """
+
+    async def put(self, session_id: str, session: KnownSession, *, keep_s: int) -> None: ...
+    async def get(self, session_id: str, *, keep_s: int) -> KnownSession | Deleted | None: ...
+    async def delete(self, session_id: str, *, keep_s: int) -> None: ...
 
 
 class OrderState(StrEnum):
@@ -303,9 +424,12 @@ class Journal(Protocol):
 
     async def events(self, order_key: str) -> Sequence[JournalEvent]: ...
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """Take rows that need looking after: ``next_check_ms`` or, in SENDING, the lease has passed.
 
+        Those of the exchanges ``except_at`` are left alone.
         Each comes back with its fence raised by one, the new owner and a lease from ``now_ms``; no two callers get one.
         """
         ...

@@ -25,7 +25,7 @@ class CcxtAdapter:
         if paper_url is not None:
             self._hosts[Network.PAPER] = paper_url
         self.networks = frozenset(self._hosts)
-        self._nonces = Nonces(around.now_ms, slot=around.slot, slots=around.slots)
+        self._nonces = around.nonces or Nonces(around.now_ms, slot=around.slot, slots=around.slots)
         self._services: dict[Network, Service] = {}
 
     async def markets(self, network: Network) -> Markets:

@@ -23,6 +23,10 @@ class Nonces:
         # Some signatures are made in threads.
         self._one_at_a_time = threading.Lock()
 
+    async def take(self, signer: str) -> int:
+        """The next one of all that are given to the signer, by whomever: where there is time to ask."""
+        return self.next(signer)
+
     def next(self, signer: str) -> int:
         with self._one_at_a_time:
             now = self._now_ms()

@@ -16,7 +16,10 @@ from normalization.resolver import Markets
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the process gives every venue. ``slot`` of ``slots`` tells apart processes that share signers."""
+    """What the process gives every venue. ``slot`` of ``slots`` tells apart processes that share signers.
+
+    ``nonces`` are for all of them together, where somebody sees to that.
+    """
 
     data_dir: Path
     transport: Transport
@@ -25,6 +28,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     sleep: Callable[[float], Awaitable[None]]
     slot: int = 0
     slots: int = 1
+    nonces: Nonces | None = None
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

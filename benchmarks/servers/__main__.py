@@ -26,6 +26,8 @@ MODULES: Final = {
     "path": "gateway_path:serving",
     "order": "gateway_order:serving",
     "fastapi": "fastapi_memory:serving",
+    "path_redis": "gateway_path_redis:serving",
+    "fastapi_redis": "fastapi_redis:serving",
     "hyperliquid": "venue_gateway:hyperliquid",
     "hyperliquid_ccxt": "venue_ccxt:hyperliquid",
     "paradex": "venue_gateway:paradex",

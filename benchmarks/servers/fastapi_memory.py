@@ -22,7 +22,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
-from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,8 +31,7 @@ from benchmarks.servers.serving import Serving
 from benchmarks.wire import Caller
 
 _PEPPER: Final = secrets.token_bytes(32)
-_MINUTE: Final = RateLimitItemPerMinute(600)
-_DAY: Final = RateLimitItemPerDay(500_000)
+WINDOWS: Final = (("Minute", RateLimitItemPerMinute(600)), ("Day", RateLimitItemPerDay(500_000)))
 _TICK: Final = Decimal("0.1")
 _LOT: Final = Decimal("0.001")
 _SYMBOLS: Final = {f"{base}-USD-PERP": base for base in ("BTC", "ETH", "SOL", "DOGE", "XRP", "AVAX", "LINK", "ARB")}
@@ -95,13 +94,10 @@ class Service:
     def charge(self, key: Key, response: Response) -> None:
         """Count the request and say what is left."""
         limiter, account_id = self._limiter, key.account_id
-        if not (limiter.hit(_MINUTE, account_id) and limiter.hit(_DAY, account_id)):
+        if not all(limiter.hit(limit, account_id) for _, limit in WINDOWS):
             raise HTTPException(429, "Rate limit exceeded")
-        for name, limit in (("Minute", _MINUTE), ("Day", _DAY)):
-            response.headers[f"X-RateLimit-Limit-{name}"] = str(limit.amount)
-            response.headers[f"X-RateLimit-Remaining-{name}"] = str(
-                limiter.get_window_stats(limit, account_id).remaining
-            )
+        for name, limit in WINDOWS:
+            set_remaining(response, name, limit, limiter.get_window_stats(limit, account_id).remaining)
 
     def place(self, key: Key, order: PlaceLimitOrder) -> LimitOrderReply:
         if order.operation not in key.operations:
@@ -141,12 +137,21 @@ async def v1(
     started = time.monotonic()
     service.charge(key, response)
     reply = service.place(key, order)
+    set_headers(response, started)
+    return reply
+
+
+def set_remaining(response: Response, window: str, limit: RateLimitItem, remaining: int) -> None:
+    response.headers[f"X-RateLimit-Limit-{window}"] = str(limit.amount)
+    response.headers[f"X-RateLimit-Remaining-{window}"] = str(remaining)
+
+
+def set_headers(response: Response, started: float) -> None:
     milliseconds = (time.monotonic() - started) * 1000
     response.headers["X-Request-Id"] = str(uuid.uuid4())
     response.headers["X-Request-Duration-Ms"] = f"{milliseconds:.2f}"
     response.headers["Server-Timing"] = f"venue;dur={milliseconds:.2f}"
     response.headers["Cache-Control"] = "no-store"
-    return reply
 
 
 def application(callers: list[Caller]) -> FastAPI:
@@ -160,19 +165,25 @@ def _digest(key: str) -> bytes:
     return hmac.digest(_PEPPER, key.encode(), hashlib.sha256)
 
 
+def enrolled(count: int) -> list[Caller]:
+    return [Caller(key=f"mt_test_{secrets.token_hex(22)[:43]}", credential_id=str(uuid.uuid4())) for _ in range(count)]
+
+
 @asynccontextmanager
-async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
-    enrolled = [
-        Caller(key=f"mt_test_{secrets.token_hex(22)[:43]}", credential_id=str(uuid.uuid4())) for _ in range(callers)
-    ]
-    config = uvicorn.Config(
-        application(enrolled), lifespan="off", access_log=False, log_level="error", timeout_keep_alive=60
-    )
+async def uvicorn_on_any_port(app: FastAPI) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="error", timeout_keep_alive=60)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield Serving(port=int(listener.getsockname()[1]), callers=enrolled)
+            yield int(listener.getsockname()[1])
         finally:
             server.should_exit = True
             await running
+
+
+@asynccontextmanager
+async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
+    known = enrolled(callers)
+    async with uvicorn_on_any_port(application(known)) as port:
+        yield Serving(port=port, callers=known)

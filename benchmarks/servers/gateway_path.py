@@ -21,7 +21,9 @@ from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
+from gateway.sharing import open_sharing
 from gateway.vault import Vault
+from storage.redis_store.address import RedisAddress
 from storage.sql import open_sqlite
 
 
@@ -55,7 +57,10 @@ class GatewayWithoutJournal(Gateway):
 
 
 @asynccontextmanager
-async def serving(directory: Path, callers: int, instruments: int = 8) -> AsyncIterator[Serving]:
+async def serving(
+    directory: Path, callers: int, instruments: int = 8, redis: RedisAddress | None = None
+) -> AsyncIterator[Serving]:
+    """With ``redis``, limits are counted there."""
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
     clock = SystemClock()
@@ -65,6 +70,7 @@ async def serving(directory: Path, callers: int, instruments: int = 8) -> AsyncI
         keyring = await Keyring.open(stores.directory, ring)
         vault = Vault(ring, keyring.fingerprint_key)
         enrolled = await Registrar(stores.directory, keyring, vault, clock, {}).enrol(callers)
+        sharing = None if redis is None else await open_sharing(redis, stores, clock)
         gateway = GatewayWithoutJournal(
             settings_for(directory),
             stores=stores,
@@ -72,9 +78,12 @@ async def serving(directory: Path, callers: int, instruments: int = 8) -> AsyncI
             vault=vault,
             adapters={"paper": DoNothingVenue(instruments)},
             clock=clock,
+            sharing=sharing,
         )
         gateway.use_desk(DeskWithoutJournal())
         async with gateway.running() as sites:
             yield Serving(port=sites.port, callers=enrolled)
+        if sharing is not None:
+            await sharing.close()
     finally:
         await stores.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,10 +12,6 @@ from gateway.cli.console import Json, print_json
 
 if TYPE_CHECKING:
     from gateway.doctor import Finding
-    from storage.ports import Directory
-
-# Nobody who is well holds the database longer than some milliseconds.
-LOCKED_AFTER_S: Final = 0.5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,18 +26,17 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> None:
     Example: venuegate doctor --data-dir ./var
     """
     from adapters.registry import VENUES
-    from gateway.cli.office import DATABASE, settings_of
+    from gateway.cli.office import settings_of
     from gateway.clock import SystemClock
+    from gateway.database import database_of
     from gateway.doctor import Environment, Level, examine
 
     settings = settings_of(ctx.obj)
     environment = Environment(
         settings=settings,
-        database=settings.data_dir / DATABASE,
+        database=database_of(settings, unhurried=True),
         venues=VENUES,
         clock=SystemClock(),
-        check_database=check_database,
-        open_directory=open_directory,
     )
     findings = asyncio.run(examine(environment))
     if as_json:
@@ -52,37 +45,6 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> None:
         _print(findings)
     if any(finding.level is Level.FAILURE for finding in findings):
         raise typer.Exit(1)
-
-
-def check_database(path: Path) -> None:
-    """:raises StorageUnavailable: it does not open, has other tables, or cannot be written."""
-    from sqlalchemy import text
-
-    from storage.sql.engines import sqlite_engine
-    from storage.sql.failures import translated
-    from storage.sql.upgrades import check_current
-
-    engine = sqlite_engine(path, busy_timeout_s=LOCKED_AFTER_S)
-    try:
-        with engine.connect() as connection:
-            check_current(connection)
-            connection.execute(text("UPDATE directory_revision SET revision = revision"))
-            connection.rollback()
-    except Exception as error:
-        raise translated(error, path) from error
-    finally:
-        engine.dispose()
-
-
-@contextlib.asynccontextmanager
-async def open_directory(path: Path) -> AsyncIterator[Directory]:
-    from storage.sql import open_sqlite
-
-    stores = await open_sqlite(path, upgrade=False, busy_timeout_s=LOCKED_AFTER_S)
-    try:
-        yield stores.directory
-    finally:
-        await stores.close()
 
 
 def _print(findings: Sequence[Finding]) -> None:

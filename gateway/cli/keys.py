@@ -30,6 +30,15 @@ CredentialIds = Annotated[
 Exchanges = Annotated[
     str | None, typer.Option("--exchanges", metavar="X,Y", help="Only these exchanges.", show_default=False)
 ]
+ConfirmAbove = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm-above",
+        metavar="AMOUNT",
+        help="Orders worth more, in quote units, need a person's yes (over MCP); 0 is for every order.",
+        show_default=False,
+    ),
+]
 Expires = Annotated[
     str | None,
     typer.Option("--expires", metavar="WHEN", help="After 90d, 12h, or at 2027-01-31 (UTC).", show_default=False),
@@ -51,6 +60,7 @@ def create(
     operations: Operations = None,
     credentials: CredentialIds = None,
     exchanges: Exchanges = None,
+    confirm_above: ConfirmAbove = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print it, once. Scopes can be narrowed later, never widened.
@@ -59,7 +69,7 @@ def create(
     """
     from gateway.cli.values import moment_ahead
 
-    scopes = _scopes(operations, credentials, exchanges)
+    scopes = _scopes(operations, credentials, exchanges, confirm_above)
 
     async def minted(office: Office) -> tuple[MintedKey, KeyView]:
         ends = moment_ahead(expires, office.clock.now_ms())
@@ -132,6 +142,7 @@ def narrow(
     operations: Operations = None,
     credentials: CredentialIds = None,
     exchanges: Exchanges = None,
+    confirm_above: ConfirmAbove = None,
     expires: Expires = None,
     as_json: Json = False,
 ) -> None:
@@ -141,9 +152,11 @@ def narrow(
     """
     from gateway.cli.values import moment_ahead
 
-    if operations is credentials is exchanges is expires is None:
-        raise typer.BadParameter("say what to narrow: --operations, --credentials, --exchanges or --expires")
-    scopes = _scopes(operations, credentials, exchanges)
+    if operations is credentials is exchanges is confirm_above is expires is None:
+        raise typer.BadParameter(
+            "say what to narrow: --operations, --credentials, --exchanges, --confirm-above or --expires"
+        )
+    scopes = _scopes(operations, credentials, exchanges, confirm_above)
 
     async def narrowed(office: Office) -> KeyView:
         ends = moment_ahead(expires, office.clock.now_ms())
@@ -186,10 +199,17 @@ def revoke(ctx: typer.Context, key: KeyRef, as_json: Json = False) -> None:
         typer.echo(f"Revoked {view.prefix}… ({view.account}). Running gateways refuse it within two seconds.")
 
 
-def _scopes(operations: str | None, credentials: str | None, exchanges: str | None) -> Scopes:
-    from gateway.cli.values import names
+def _scopes(
+    operations: str | None, credentials: str | None, exchanges: str | None, confirm_above: str | None
+) -> Scopes:
+    from gateway.cli.values import amount, names
 
-    return Scopes(operations=names(operations), credentials=names(credentials), exchanges=names(exchanges))
+    return Scopes(
+        operations=names(operations),
+        credentials=names(credentials),
+        exchanges=names(exchanges),
+        confirm_above=amount(confirm_above),
+    )
 
 
 async def _view(office: Office, key: ApiKey) -> KeyView:
@@ -226,6 +246,7 @@ def _show(view: KeyView, as_json: bool) -> None:
             ("Operations", scope_text(view.allowed_operations)),
             ("Credentials", scope_text(view.allowed_credentials)),
             ("Exchanges", scope_text(view.allowed_exchanges)),
+            ("Confirm above", view.confirm_above or "never"),
             ("Created", f"{moment(view.created_at_ms)} UTC"),
             ("Expires", "never" if view.expires_at_ms is None else f"{moment(view.expires_at_ms)} UTC"),
             ("Last used", moment(view.last_used_at_ms)),
@@ -240,4 +261,6 @@ def _scopes_in_short(view: KeyView) -> str:
         (view.allowed_exchanges, "exchange"),
     )
     counted = [f"{len(names)} {what}{'' if len(names) == 1 else 's'}" for names, what in parts if names is not None]
+    if view.confirm_above is not None:
+        counted.append(f"confirm above {view.confirm_above}")
     return ", ".join(counted) or "all"

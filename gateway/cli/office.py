@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,9 @@ from gateway.vault import Vault
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
+    from storage.redis_store.address import RedisAddress
     from storage.sql import Stores
 
-DATABASE: Final = "venuegate.db"
 MASTER_KEY: Final = "master.key"
 
 
@@ -101,23 +101,34 @@ async def opened(settings: Settings, *, create: bool) -> AsyncIterator[Office]:
     """:raises Refused: there is no database, or no place for one.
     :raises StorageUnavailable: it does not open.
     """
-    from storage.sql import open_sqlite
+    from gateway.database import database_of
 
-    path = settings.data_dir / DATABASE
-    is_new = not path.exists()
-    if create:
+    place = database_of(settings, unhurried=True)
+    if create and not place.is_shared:
         make_data_dir(settings.data_dir)
-    elif is_new:
+    elif not place.exists():
         raise Refused(
             f"There is no database in {settings.data_dir}",
-            "Name the gateway's data directory (--data-dir or VENUEGATE_DATA_DIR), or make a first account:"
-            " venuegate accounts create NAME --tier builder",
+            "Name the gateway's data directory (--data-dir or VENUEGATE_DATA_DIR) or its server"
+            " (VENUEGATE_DATABASE_URL), or make a first account: venuegate accounts create NAME --tier builder",
         )
     async with contextlib.AsyncExitStack() as stack:
         # Tables of another version are a running gateway's, perhaps: only `db upgrade` changes them.
-        stores = await open_sqlite(path, upgrade=is_new)
+        stores = await place.open()
+        if settings.redis is not None:
+            stores.directory.on_change = _announcer(settings.redis, stack)
         stack.push_async_callback(stores.close)
         yield Office(settings, stores, stack)
+
+
+def _announcer(address: RedisAddress, stack: contextlib.AsyncExitStack) -> Callable[[], None]:
+    """What tells running gateways of a change at once; without Redis they find it within two seconds."""
+    from storage.redis_store.news import RedisNews
+    from storage.redis_store.servers import server_at
+
+    news = RedisNews(server_at(address))
+    stack.push_async_callback(news.close)
+    return news.announce
 
 
 def make_data_dir(path: Path) -> None:

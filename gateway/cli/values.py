@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import typer
@@ -26,6 +27,14 @@ def moment_ahead(text: str | None, now_ms: int) -> int | None:
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise typer.BadParameter("expected a span such as 12h, 90d or 8w, or a date such as 2027-01-31 (UTC)") from None
+
+
+def amount(text: str | None) -> Decimal | None:
+    """:raises typer.BadParameter: it is no number."""
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        raise typer.BadParameter("expected an amount, such as 1000") from None
 
 
 def names(text: str | None) -> frozenset[str] | None:

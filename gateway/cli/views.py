@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.accounts import is_live
 from gateway.limits import LIMITS
+from normalization.decimals import plain
 from storage.ports import Account, ApiKey, Credential, JournalEvent, JournalRow, KeyEnvironment, Tier
 
 
@@ -44,7 +45,10 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``key`` is there only in the one answer that hands out a new key. A scope that is None allows everything."""
+    """``key`` is there only in the one answer that hands out a new key. A scope that is None allows everything.
+
+    ``confirm_above`` is a decimal string.
+    """
 
     key_id: str
     account_id: str
@@ -56,6 +60,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     allowed_operations: list[str] | None
     allowed_credentials: list[str] | None
     allowed_exchanges: list[str] | None
+    confirm_above: str | None
     created_at_ms: int
     expires_at_ms: int | None
     revoked_at_ms: int | None
@@ -76,6 +81,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             allowed_operations=_listed(key.scopes.operations),
             allowed_credentials=_listed(key.scopes.credentials),
             allowed_exchanges=_listed(key.scopes.exchanges),
+            confirm_above=None if key.scopes.confirm_above is None else plain(key.scopes.confirm_above),
             created_at_ms=key.created_at_ms,
             expires_at_ms=key.expires_at_ms,
             revoked_at_ms=key.revoked_at_ms,

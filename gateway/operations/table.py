@@ -27,7 +27,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     ``read_only``, ``destructive`` and ``idempotent`` are hints for clients: destructive ends something that was there
     (an order, a position), idempotent may be sent twice without a second effect. What ``places_orders`` has the desk's
-    deadlines; everything else is cut short when the venue does not answer.
+    deadlines; everything else is cut short when the venue does not answer. ``public`` takes no key: how one gets one.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     destructive: bool = False
     idempotent: bool = False
     places_orders: bool = False
+    public: bool = False
     description: str
     example: Mapping[str, Any]
 

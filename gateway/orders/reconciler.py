@@ -7,6 +7,7 @@ sleeps.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,9 +27,13 @@ from storage.ports import Directory, Journal, JournalChange, JournalRow, OrderSt
 
 LEASE_MS: Final = 30_000
 LOOK_UP_S: Final = 10.0
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
+_PER_VENUE: Final = 8
+"""A venue that has so many lookups under way gets no further one: a silent one must not keep the others from theirs."""
+_PER_CLAIM: Final = 4
 _INHERITED_AT_ONCE: Final = 256
 _IDLE_POLL_S: Final = 30.0
+_BUSY_POLL_S: Final = 0.25
 _STORAGE_PAUSE_S: Final = 2.0
 _ABANDONED: Final = "nobody recorded what came of sending it"
 
@@ -61,6 +66,7 @@ class Reconciler:
         self._owner = owner
         self._may_inherit = alone
         self._wake = asyncio.Event()
+        self._under_way: dict[asyncio.Task[None], str] = {}
 
     def wake(self) -> None:
         """There may be new work."""
@@ -76,29 +82,57 @@ class Reconciler:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            self._wake.clear()
-            try:
-                worked = await self.run_once()
-                pause = 0.0 if worked else await self._until_next()
-            except StorageUnavailable as problem:
-                _log.error("reconciliation waits for the database", problem=problem.problem)
-                pause = _STORAGE_PAUSE_S
-            except Exception:
-                # Without this task every order in doubt would stay so, and nobody would notice.
-                _log.exception("reconciliation failed; it is tried again")
-                pause = _STORAGE_PAUSE_S
-            if pause:
-                await self._sleep(pause)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    taken_on = await self._take_on()
+                    pause = 0.0 if taken_on else await self._until_next()
+                except StorageUnavailable as problem:
+                    _log.error("reconciliation waits for the database", problem=problem.problem)
+                    pause = _STORAGE_PAUSE_S
+                except Exception:
+                    # Without this task every order in doubt would stay so, and nobody would notice.
+                    _log.exception("reconciliation failed; it is tried again")
+                    pause = _STORAGE_PAUSE_S
+                if pause:
+                    await self._sleep(pause)
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def run_once(self) -> int:
-        """Look after everything that is due now; how many orders that were."""
+        """Look after what is due now, as far as it can be at once; how many orders that were."""
+        taken_on = 0
+        while count := await self._take_on():
+            taken_on += count
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        return taken_on
+
+    async def _take_on(self) -> int:
+        """Begin to look after some of what is due, where there is room; how many orders those are."""
         await self._inherit()
+        if len(self._under_way) >= _AT_ONCE:
+            return 0
+        looked_up_at = Counter(self._under_way.values())
         rows = await self._journal.claim(
-            owner=self._owner, now_ms=self._clock.now_ms(), lease_ms=LEASE_MS, limit=_AT_ONCE
+            owner=self._owner,
+            now_ms=self._clock.now_ms(),
+            lease_ms=LEASE_MS,
+            limit=_PER_CLAIM,
+            except_at=[exchange for exchange, count in looked_up_at.items() if count >= _PER_VENUE],
         )
-        await asyncio.gather(*(self._examine_safely(row) for row in rows))
+        for row in rows:
+            task = asyncio.create_task(self._examine_safely(row))
+            self._under_way[task] = row.exchange
+            task.add_done_callback(self._done)
         return len(rows)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        self._wake.set()
 
     async def _inherit(self) -> None:
         """Make due now what waits for the leases and checks of a predecessor, once; later rows are this process's own.
@@ -124,6 +158,9 @@ class Reconciler:
         due_ms = await self._journal.next_due_ms()
         if due_ms is None:
             return _IDLE_POLL_S
+        if self._under_way:
+            # What is due already may be a busy venue's; something of another may become so meanwhile.
+            return _BUSY_POLL_S
         return min(max((due_ms - self._clock.now_ms()) / 1000, 0.02), _IDLE_POLL_S)
 
     async def _sleep(self, seconds: float) -> None:
@@ -136,12 +173,16 @@ class Reconciler:
     async def _examine_safely(self, row: JournalRow) -> None:
         """One order that cannot be looked up must not keep the others from it."""
         try:
-            await self._examine(row)
-        except StorageUnavailable:
-            raise
-        except Exception:
-            _log.exception("order could not be examined", order=row.order_key)
-            await self._apply(row, rule_failure(row, self._clock.now_ms()), "the lookup failed inside the gateway")
+            try:
+                await self._examine(row)
+            except StorageUnavailable:
+                raise
+            except Exception:
+                _log.exception("order could not be examined", order=row.order_key)
+                await self._apply(row, rule_failure(row, self._clock.now_ms()), "the lookup failed inside the gateway")
+        except StorageUnavailable as problem:
+            # It is claimed again when its lease ends.
+            _log.error("what was found out could not be recorded", order=row.order_key, problem=problem.problem)
 
     async def _examine(self, claimed: JournalRow) -> None:
         row: JournalRow | None = claimed

@@ -142,6 +142,19 @@ def first_second(after: int, until: int, may_hit: Callable[[int, int], bool]) ->
     return None
 
 
+def reaches(node_at: Callable[[int, int], Node], below: int | None, above: int | None) -> Callable[[int, int], bool]:
+    """For ``first_second``: whether the price is at or below ``below``, or at or above ``above``; None for neither."""
+
+    def may_hit(level: int, index: int) -> bool:
+        if below is None and above is None:
+            return False
+        node = node_at(level, index)
+        low, high = (node.open, node.open) if level == SECOND else (node.low, node.high)
+        return (below is not None and low <= below) or (above is not None and high >= above)
+
+    return may_hit
+
+
 def _first_within(level: int, index: int, after: int, until: int, may_hit: Callable[[int, int], bool]) -> int | None:
     start = index * SPANS[level]
     if start > until or start + SPANS[level] <= after + 1 or not may_hit(level, index):

@@ -7,14 +7,14 @@ second the order is: funding (on the hour), then per instrument resting orders a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from normalization.orders import OrderStatus, Side
 from sandbox.engine.floor import Floor
 from sandbox.engine.ledger import Account, Ledger
 from sandbox.engine.market import HOUR_S, Market
-from sandbox.engine.path import SECOND, first_second
+from sandbox.engine.path import SECOND, first_second, reaches
 
 # How far beyond what was asked it is worth looking, so that the next seconds need no search of their own.
 _AHEAD_S: Final = 60
@@ -67,7 +67,7 @@ class Timeline:
         after = max(now, quiet_until) if known == levels else now
         if after >= until:
             return None
-        found = first_second(after, until + _AHEAD_S, _reaches(market, levels))
+        found = first_second(after, until + _AHEAD_S, reaches(market.path.node, *levels))
         self._quiet_markets[market.symbol] = (levels, until + _AHEAD_S if found is None else found - 1)
         return found
 
@@ -90,7 +90,7 @@ class Timeline:
         if second % HOUR_S == 0:
             self._pay_funding(second)
         for market in self._markets.values():
-            if not _reaches(market, market.watched())(SECOND, second):
+            if not reaches(market.path.node, *market.watched())(SECOND, second):
                 continue
             self._meet_background(market, Side.BUY, second)
             self._meet_background(market, Side.SELL, second)
@@ -122,17 +122,3 @@ class Timeline:
                 notional = market.notional(market.mark_ticks(second), position.lots)
                 self._ledger.pay_funding(account, notional * rates[symbol])
             self._floor.touched[account.key] = account
-
-
-def _reaches(market: Market, levels: tuple[int | None, int | None]) -> Callable[[int, int], bool]:
-    """Whether the mark price is at or beyond one of ``levels`` in a second, or may be within a longer candle."""
-    below, above = levels
-
-    def may_hit(level: int, index: int) -> bool:
-        if below is None and above is None:
-            return False
-        node = market.path.node(level, index)
-        low, high = (node.open, node.open) if level == SECOND else (node.low, node.high)
-        return (below is not None and low <= below) or (above is not None and high >= above)
-
-    return may_hit

@@ -24,12 +24,14 @@ def control_routes(app: web.Application, faults: WireFaults, fund: Handler) -> N
         faults.clear()
         return web.json_response({"status": "ok"})
 
-    app.router.add_post("/sandbox/fund", _on_loopback(fund))
-    app.router.add_post("/sandbox/faults", _on_loopback(inject))
-    app.router.add_delete("/sandbox/faults", _on_loopback(clear))
+    app.router.add_post("/sandbox/fund", on_loopback(fund))
+    app.router.add_post("/sandbox/faults", on_loopback(inject))
+    app.router.add_delete("/sandbox/faults", on_loopback(clear))
 
 
-def _on_loopback(handler: Handler) -> Handler:
+def on_loopback(handler: Handler) -> Handler:
+    """``handler`` for callers on this machine; 404 for others, and for what a browser sends in a page's name."""
+
     async def guarded(request: web.Request) -> web.StreamResponse:
         # A page in somebody's browser can post to this machine too: browsers say where from.
         if not _is_loopback(request.remote) or "Origin" in request.headers:

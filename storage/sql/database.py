@@ -37,7 +37,7 @@ class Database(Protocol):
         ...
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` on one consistent state that has every write that returned before.
+        """Run ``work``, which changes nothing; each of its statements sees every write that returned before.
 
         :raises StorageUnavailable: the database does not answer.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from storage.sql.statements import PreparedStatements, insert_into
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
+N = TypeVar("N", int, Decimal)
 
 # Every request with a key that is not in a cache runs it: compiled once, for the driver.
 _KEY_BY_DIGEST: Final = (
@@ -30,8 +32,11 @@ _KEY_BY_DIGEST: Final = (
 
 
 class SqlDirectory(Directory):
+    """``on_change`` is called after each change of it is stored; by default it does nothing."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.on_change: Callable[[], None] = lambda: None
         self._statements = PreparedStatements()
 
     async def revision(self) -> int:
@@ -51,9 +56,12 @@ class SqlDirectory(Directory):
             return result
 
         try:
-            return await self._database.write(alone)
+            result = await self._database.write(alone)
         except IntegrityError as error:
             raise ValueError(f"the {what} is there already, or its account is not") from error
+        if result:
+            self.on_change()
+        return result
 
     async def create_account(self, account: Account) -> None:
         """:raises ValueError: there is an account of that name or id."""
@@ -136,7 +144,7 @@ class SqlDirectory(Directory):
                 return False
             values = {
                 "scopes": _scopes_text(_intersected(present.scopes, scopes)),
-                "expires_at_ms": _earliest(present.expires_at_ms, expires_at_ms),
+                "expires_at_ms": _least(present.expires_at_ms, expires_at_ms),
             }
             return connection.execute(update(api_keys).where(api_keys.c.key_id == key_id).values(values)).rowcount > 0
 
@@ -271,6 +279,7 @@ def _intersected(present: Scopes, wanted: Scopes) -> Scopes:
         operations=_common(present.operations, wanted.operations),
         credentials=_common(present.credentials, wanted.credentials),
         exchanges=_common(present.exchanges, wanted.exchanges),
+        confirm_above=_least(present.confirm_above, wanted.confirm_above),
     )
 
 
@@ -280,5 +289,5 @@ def _common(present: frozenset[str] | None, wanted: frozenset[str] | None) -> fr
     return present & wanted
 
 
-def _earliest(present: int | None, wanted: int | None) -> int | None:
-    return min((at_ms for at_ms in (present, wanted) if at_ms is not None), default=None)
+def _least(present: N | None, wanted: N | None) -> N | None:
+    return min((value for value in (present, wanted) if value is not None), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,16 +18,21 @@ from storage.sql.journal_statements import (
     COLUMNS,
     FIELDS,
     OLDEST_FIRST,
+    due_orders,
     insert_event,
     insert_row,
+    taken_over,
     update_row,
 )
 from storage.sql.schema import NEVER_MOVES, journal, journal_events
-from storage.sql.statements import PreparedStatements
+from storage.sql.statements import PreparedStatements, insert_into
 
 _EVENT_COLUMNS: Final = tuple(journal_events.c[name] for name in JournalEvent.__struct_fields__)
 _CHANGEABLE: Final = tuple(name for name in JournalChange.__struct_fields__ if name != "note")
 _STATES: Final = {state.value: state for state in OrderState}
+NOT_ITS_OWN: Final = "an order key or a venue client id is another order's already"
+
+_WORDS_OF_VENUES: Final = ("venue_order_id", "evidence")
 _NO_CHANGE_OF: Final = (msgspec.UNSET, OrderState.NOT_PLACED)
 
 
@@ -44,42 +49,37 @@ class SqlJournal(Journal):
         :raises ValueError: an order key or a venue client id is another order's already; nothing was stored.
         """
         try:
-            return await self._database.write(lambda connection: self._insert(connection, rows))
+            await self._database.write(lambda connection: self._store(connection, rows))
+        except _Taken:
+            return await self._earlier(rows)
         except IntegrityError as error:
-            raise ValueError("an order key or a venue client id is another order's already") from error
+            raise ValueError(NOT_ITS_OWN) from error
+        return [None] * len(rows)
 
-    def _insert(self, connection: Connection, rows: Sequence[JournalRow]) -> list[JournalRow | None]:
-        if len(rows) == 1:
-            stored = self._store(connection, rows[0])
-        else:
-            with connection.begin_nested() as legs:
-                stored = all(self._store(connection, row) for row in rows)
-                if not stored:
-                    legs.rollback()
-        return [None] * len(rows) if stored else self._earlier(connection, rows)
+    def _store(self, connection: Connection, rows: Sequence[JournalRow]) -> None:
+        """:raises _Taken: one of the ids is."""
+        statement = self._statements.get(connection, "insert", lambda c: insert_row(insert_into(c, journal)))
+        for row in rows:
+            if statement.run(connection, row_values(row)).rowcount == 0:
+                raise _Taken
+            self._log(connection, row, row.created_at_ms, "")
 
-    def _store(self, connection: Connection, row: JournalRow) -> bool:
-        """Whether the row was stored: its client order id was free."""
-        values = {name: getattr(row, name) for name in FIELDS}
-        values["state"] = row.state.value
-        if self._statements.get(connection, "insert", insert_row).run(connection, values).rowcount == 0:
-            return False
-        self._log(connection, row, row.created_at_ms, "")
-        return True
-
-    def _earlier(self, connection: Connection, rows: Sequence[JournalRow]) -> list[JournalRow | None]:
+    async def _earlier(self, rows: Sequence[JournalRow]) -> list[JournalRow | None]:
         """Who has the rows' ids: an earlier order, or the first of ``rows`` that has the same."""
+        return await self._database.read(lambda connection: self._owners(connection, rows))
+
+    def _owners(self, connection: Connection, rows: Sequence[JournalRow]) -> list[JournalRow | None]:
         firsts: dict[tuple[str, str, str], JournalRow] = {}
         found: list[JournalRow | None] = []
         for row in rows:
-            identity = (row.account_id, row.credential_id, row.client_order_id)
+            identity = identity_of(row)
             found.append(self._find(connection, *identity) or firsts.get(identity))
             firsts.setdefault(identity, row)
         return found
 
     def _log(self, connection: Connection, row: JournalRow, at_ms: int, note: str) -> None:
         values = {"key": row.order_key, "at_ms": at_ms, "state": row.state.value, "fence": row.fence, "note": note}
-        self._statements.get(connection, "log", insert_event).run(connection, values)
+        self._statements.get(connection, "log", lambda _: insert_event()).run(connection, values)
 
     async def change(
         self,
@@ -95,30 +95,27 @@ class SqlJournal(Journal):
 
         :raises ValueError: the venue client id is another order's; nothing was changed.
         """
-        sources = _movable(expected, change.state)
+        sources = movable(expected, change.state)
         if not sources:
             return None
-        condition = {"key": order_key, "present_fence": fence}
-        condition |= {f"from_{number}": state for number, state in enumerate(sources)}
+        values = changed_values(change, at_ms)
+        condition = condition_of(order_key, fence, sources)
         try:
             return await self._database.write(
-                lambda connection: self._change(connection, condition, len(sources), change, at_ms), durable=durable
+                lambda connection: self._change(connection, values, condition, len(sources), storable(change.note)),
+                durable=durable,
             )
         except IntegrityError as error:
-            raise ValueError("the venue client id is another order's already") from error
+            raise ValueError(NOT_ITS_OWN) from error
 
     def _change(
-        self, connection: Connection, condition: dict[str, Any], sources: int, change: JournalChange, at_ms: int
+        self, connection: Connection, values: dict[str, Any], condition: dict[str, Any], sources: int, note: str
     ) -> JournalRow | None:
-        values = {name: value for name in _CHANGEABLE if (value := getattr(change, name)) is not msgspec.UNSET}
-        if "state" in values:
-            values["state"] = values["state"].value
-        values["updated_at_ms"] = at_ms
         names = tuple(values)
         statement = self._statements.get(connection, (names, sources), lambda _: update_row(names, sources))
         row = _first(statement.run(connection, values | condition).fetchone())
-        if row is not None and (change.note or "state" in values):
-            self._log(connection, row, at_ms, change.note)
+        if row is not None and (note or "state" in values):
+            self._log(connection, row, values["updated_at_ms"], note)
         return row
 
     async def find(self, account_id: str, credential_id: str, client_order_id: str) -> JournalRow | None:
@@ -135,7 +132,8 @@ class SqlJournal(Journal):
 
     async def by_venue_order_id(self, account_id: str, credential_id: str, venue_order_id: str) -> JournalRow | None:
         """The newest, where a venue gave one id to several of our orders."""
-        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": venue_order_id}
+        wanted = storable(venue_order_id)
+        values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": wanted}
         return await self._look_up("by_venue_order_id", BY_VENUE_ORDER_ID, values)
 
     async def row(self, order_key: str) -> JournalRow | None:
@@ -157,11 +155,12 @@ class SqlJournal(Journal):
         query = select(*_EVENT_COLUMNS).where(journal_events.c.order_key == order_key).order_by(journal_events.c.number)
         return await self._database.read(lambda connection: [_event(found) for found in connection.execute(query)])
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         """What has waited longest comes first. The next check of a claimed row is the end of its lease."""
-        return await self._database.write(
-            lambda connection: _claim(connection, owner, now_ms, now_ms + lease_ms, limit)
-        )
+        due = due_orders(now_ms, limit, except_at)
+        return await self._database.write(lambda connection: _claim(connection, owner, now_ms + lease_ms, due))
 
     async def next_due_ms(self) -> int | None:
         query = select(func.min(journal.c.due_ms)).where(journal.c.due_ms.is_not(None))
@@ -184,10 +183,19 @@ class SqlJournal(Journal):
         return await self._all(select(*COLUMNS).where(wanted).order_by(*order).limit(limit))
 
     async def _all(self, query: Select[Any]) -> list[JournalRow]:
-        return await self._database.read(lambda connection: [_row(found) for found in connection.execute(query)])
+        return await self._database.read(lambda connection: [row_of(found) for found in connection.execute(query)])
 
 
-def _movable(expected: Iterable[OrderState], to: OrderState | msgspec.UnsetType) -> tuple[str, ...]:
+class _Taken(Exception):
+    """An id that was to be stored belongs to an order that is there."""
+
+
+def identity_of(row: JournalRow) -> tuple[str, str, str]:
+    """What is unique for ever."""
+    return row.account_id, row.credential_id, row.client_order_id
+
+
+def movable(expected: Iterable[OrderState], to: OrderState | msgspec.UnsetType) -> tuple[str, ...]:
     """The states of ``expected`` that can be left for ``to``: final ones never, whoever asks."""
     absent_can = to in _NO_CHANGE_OF or to is OrderState.LATE_EXECUTION
     return tuple(
@@ -197,33 +205,48 @@ def _movable(expected: Iterable[OrderState], to: OrderState | msgspec.UnsetType)
     )
 
 
-def _claim(connection: Connection, owner: str, now_ms: int, until_ms: int, limit: int) -> list[JournalRow]:
-    due = connection.scalars(
-        select(journal.c.order_key)
-        .where(journal.c.due_ms <= now_ms)
-        .order_by(journal.c.due_ms, journal.c.leg, journal.c.order_key)
-        .limit(limit)
-        # Rows that another node is claiming are its own. SQLite has one writer at a time and no such clause.
-        .with_for_update(skip_locked=True)
-    ).all()
+def row_values(row: JournalRow) -> dict[str, Any]:
+    """What ``row`` is stored as, by column."""
+    # Drivers take enumerations, too, but look twice at each.
+    return {name: getattr(row, name) for name in FIELDS} | {"state": row.state.value}
+
+
+def changed_values(change: JournalChange, at_ms: int) -> dict[str, Any]:
+    """The columns that ``change`` sets."""
+    values = {name: value for name in _CHANGEABLE if (value := getattr(change, name)) is not msgspec.UNSET}
+    if "state" in values:
+        values["state"] = values["state"].value
+    values |= {name: storable(values[name]) for name in _WORDS_OF_VENUES if values.get(name)}
+    return values | {"updated_at_ms": at_ms}
+
+
+def storable(text: str) -> str:
+    """What a venue said, as every engine takes it: PostgreSQL has no NUL in text."""
+    return text.replace("\0", "\ufffd")
+
+
+def condition_of(order_key: str, fence: int, sources: Sequence[str]) -> dict[str, Any]:
+    """The parameters of ``update_row`` besides the values."""
+    return {"key": order_key, "present_fence": fence} | {f"from_{n}": state for n, state in enumerate(sources)}
+
+
+def _claim(connection: Connection, owner: str, until_ms: int, due_now: Select[str, int]) -> list[JournalRow]:
+    # SQLite has one writer at a time: nobody else claims meanwhile.
+    due = [order_key for order_key, _ in connection.execute(due_now)]
     if not due:
         return []
     claimed = connection.execute(
-        update(journal)
-        .where(journal.c.order_key.in_(due))
-        # The next check too, or the row would be due again at once for everybody.
-        .values(owner=owner, fence=journal.c.fence + 1, lease_until_ms=until_ms, next_check_ms=until_ms)
-        .returning(*COLUMNS)
+        update(journal).where(journal.c.order_key.in_(due)).values(taken_over(owner, until_ms)).returning(*COLUMNS)
     )
-    by_key = {row.order_key: row for row in map(_row, claimed)}
+    by_key = {row.order_key: row for row in map(row_of, claimed)}
     return [by_key[key] for key in due]
 
 
 def _first(found: Sequence[Any] | None) -> JournalRow | None:
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
-def _row(found: Sequence[Any]) -> JournalRow:
+def row_of(found: Sequence[Any]) -> JournalRow:
     values = dict(zip(FIELDS, found, strict=True))
     values["state"] = _STATES[values["state"]]
     return JournalRow(**values)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.ports import JournalRow
 from storage.sql.schema import journal, journal_events
-from storage.sql.statements import insert_into
 
 FIELDS: Final = JournalRow.__struct_fields__
 COLUMNS: Final = tuple(journal.c[name] for name in FIELDS)
@@ -27,24 +38,26 @@ BY_VENUE_ORDER_ID: Final = (
 )
 
 
-def insert_row(connection: Connection) -> Insert:
+NEW_ROW: Final[dict[str, Any]] = {name: bindparam(name) for name in FIELDS}
+
+
+def insert_row(into: sqlite.Insert) -> sqlite.Insert:
     """Changes nothing where the account and credential have an order of that client order id."""
-    values: dict[str, Any] = {name: bindparam(name) for name in FIELDS}
-    identity = [journal.c[name] for name in _IDENTITY]
-    return insert_into(connection, journal).values(values).on_conflict_do_nothing(index_elements=identity)
+    return into.values(NEW_ROW).on_conflict_do_nothing(index_elements=[journal.c[name] for name in _IDENTITY])
 
 
-def insert_event(connection: Connection) -> Insert:
+def insert_event() -> Insert:
     """Under the next free number of the order ``key``."""
     key = bindparam("key", type_=journal_events.c.order_key.type)
-    latest = (
-        select(func.coalesce(func.max(journal_events.c.number), literal_column("0")) + literal_column("1"))
-        .where(journal_events.c.order_key == key)
-        .scalar_subquery()
-    )
     values: dict[str, Any] = {name: bindparam(name) for name in ("at_ms", "state", "fence", "note")}
     # inline: the number is not wanted back.
-    return insert(journal_events).inline().values({"order_key": key, "number": latest, **values})
+    return insert(journal_events).inline().values({"order_key": key, "number": next_number(key), **values})
+
+
+def next_number(key: ColumnElement[str]) -> ScalarSelect[int]:
+    """One more than the last event of the order ``key`` has."""
+    last = func.coalesce(func.max(journal_events.c.number), literal_column("0"))
+    return select(last + literal_column("1")).where(journal_events.c.order_key == key).scalar_subquery()
 
 
 def update_row(names: Iterable[str], sources: int) -> ReturningUpdate[Any]:
@@ -60,3 +73,20 @@ def update_row(names: Iterable[str], sources: int) -> ReturningUpdate[Any]:
         .values(values)
         .returning(*COLUMNS)
     )
+
+
+def due_orders(now_ms: int, limit: int, except_at: Collection[str]) -> Select[str, int]:
+    """Keys of the orders that have to be looked after now: what has waited longest comes first."""
+    elsewhere = (journal.c.exchange.not_in(except_at),) if except_at else ()
+    return (
+        select(journal.c.order_key, journal.c.due_ms)
+        .where(journal.c.due_ms <= now_ms, *elsewhere)
+        .order_by(journal.c.due_ms, journal.c.leg, journal.c.order_key)
+        .limit(limit)
+    )
+
+
+def taken_over(owner: str, until_ms: int) -> dict[str, Any]:
+    """What to set on an order that ``owner`` looks after until then."""
+    # The next check too, or the row would be due again at once for everybody.
+    return {"owner": owner, "fence": journal.c.fence + 1, "lease_until_ms": until_ms, "next_check_ms": until_ms}

@@ -119,6 +119,16 @@ usage_days: Final = Table(
     Index("ix_usage_days_account_id_day", "account_id", "day"),
 )
 
+# A worker that others see beat is alive. The time is for people: clocks of different machines are not compared.
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("worker_id", String, primary_key=True),
+    Column("beats", BigInteger, nullable=False),
+    Column("beat_at_ms", BigInteger, nullable=False),
+    Column("slot", Integer, unique=True),
+)
+
 # No foreign keys to the directory: an order happened whatever becomes of the credential it was placed with.
 journal: Final = Table(
     "journal",

@@ -5,38 +5,21 @@ An upgrade is one transaction: interrupted, it leaves the database as it was.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy import Connection, inspect, text
 
 from storage.ports import StorageUnavailable
-from storage.sql.engines import sqlite_engine
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The last step in ``migrations/versions``. A constant, so that starting does not have to load Alembic."""
 
 
-def upgrade(engine_or_url: Engine | str) -> None:
-    """Bring the tables up to date; make them in an empty database. Does nothing when they are.
+def upgrade_within(connection: Connection) -> None:
+    """Bring the tables up to date, in the transaction that ``connection`` is in; make them in an empty database.
 
     :raises StorageUnavailable: the database is not ours, or a newer version made it.
     """
-    if isinstance(engine_or_url, Engine):
-        with engine_or_url.begin() as connection:
-            upgrade_within(connection)
-        return
-    url = make_url(engine_or_url)
-    # SQLAlchemy's own SQLite engines commit before every CREATE TABLE.
-    engine = sqlite_engine(Path(url.database or "")) if url.get_backend_name() == "sqlite" else create_engine(url)
-    try:
-        upgrade(engine)
-    finally:
-        engine.dispose()
-
-
-def upgrade_within(connection: Connection) -> None:
-    """As ``upgrade``, in the transaction that ``connection`` is in."""
     version = _version(connection)
     if version == HEAD:
         return
@@ -49,6 +32,14 @@ def upgrade_within(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "storage.sql:migrations")
     command.upgrade(config, "head")
+
+
+def make_or_check(connection: Connection) -> None:
+    """Make the tables in an empty database.
+
+    :raises StorageUnavailable: there are some that are not this version's.
+    """
+    (upgrade_within if _version(connection) is None else check_current)(connection)
 
 
 def check_current(connection: Connection) -> None:

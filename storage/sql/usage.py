@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -27,6 +27,14 @@ class SqlUsageStore(UsageStore):
 
     async def day(self, day: str) -> dict[str, int]:
         query = select(usage_days.c.account_id, usage_days.c.requests).where(usage_days.c.day == day)
+        return await self._database.read(
+            lambda connection: {row.account_id: row.requests for row in connection.execute(query)}
+        )
+
+    async def counts(self, day: str, account_ids: Collection[str]) -> dict[str, int]:
+        query = select(usage_days.c.account_id, usage_days.c.requests).where(
+            usage_days.c.day == day, usage_days.c.account_id.in_(sorted(account_ids))
+        )
         return await self._database.read(
             lambda connection: {row.account_id: row.requests for row in connection.execute(query)}
         )

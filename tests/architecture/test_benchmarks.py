@@ -16,9 +16,10 @@ PROMISED = {
     "read_vs_aiohttp_cpu",
     "order_vs_aiohttp_cpu",
     "fastapi_vs_path_cpu",
+    "mcp_call_vs_http_cpu",
 }
 LATENCY = set(Latency(per_second=500.0, own_ms=[1.0, 2.0]).summary("order"))
-MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows"}
+MEMORY = {"rss_after_start_mib", "rss_growth_million_keys_mib", "key_rows", "mcp_sessions_mib"}
 
 
 def rounds(*cpu_us: float) -> list[Measurement]:

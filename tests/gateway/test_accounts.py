@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
@@ -266,6 +267,25 @@ async def test_a_narrowed_key_keeps_what_was_not_named(office: Office) -> None:
     assert narrower.scopes == Scopes(operations=frozenset({"getBalance"}), exchanges=exchanges)
     with pytest.raises(Refused, match=r"would widen the key.*getFills.*only ever narrowed"):
         await office.keys.narrow(narrower, Scopes(operations=frozenset({"getBalance", "getFills"})), None)
+
+
+async def test_what_needs_no_confirmation_is_only_ever_lowered(office: Office) -> None:
+    account = await office.account()
+    key = (await office.mint.mint(account, KeyEnvironment.TEST)).key
+
+    asking = await office.keys.narrow(key, Scopes(confirm_above=Decimal(1000)), None)
+    assert asking.scopes == Scopes(confirm_above=Decimal(1000))
+    with pytest.raises(Refused, match=r"would widen the key.*confirmed above 1000 now.*a lower amount"):
+        await office.keys.narrow(asking, Scopes(confirm_above=Decimal("1000.01")), None)
+    lower = await office.keys.narrow(asking, Scopes(operations=frozenset({"getBalance"})), None)
+    assert lower.scopes.confirm_above == 1000
+    assert (await office.keys.narrow(lower, Scopes(confirm_above=Decimal(0)), None)).scopes.confirm_above == 0
+    for nonsense in ("-1", "NaN", "Infinity", "1e400"):
+        scopes = Scopes(confirm_above=Decimal(nonsense))
+        with pytest.raises(Refused, match="confirmed above that"):
+            await office.keys.narrow(lower, scopes, None)
+        with pytest.raises(Refused, match="confirmed above that"):
+            await office.mint.mint(account, KeyEnvironment.TEST, scopes=scopes)
 
 
 async def test_an_expiry_is_only_ever_brought_forward(office: Office) -> None:

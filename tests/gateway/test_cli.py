@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_every_command_explains_itself_with_an_example(bare: Cli, group: list[st
         "credentials": ["add", "list", "show", "rotate", "revoke", "test"],
         "orders": ["list", "show", "decide"],
         "master-key": ["generate", "rotate"],
-        "db": ["upgrade"],
+        "db": ["upgrade", "copy"],
     }[" ".join(group)]
     for command in commands:
         assert command in listing
@@ -170,8 +171,16 @@ def test_a_key_is_scoped_narrowed_rotated_and_revoked(cli: Cli) -> None:
     assert "would widen the key" in said
     assert "create another key" in said
 
+    assert narrower["confirmAbove"] is None
+    asking = cli.json("keys", "narrow", key["prefix"], "--confirm-above", "1e3")
+    assert asking["confirmAbove"] == "1000"
+    assert "a lower amount" in cli.refused("keys", "narrow", key["keyId"], "--confirm-above", "2000")
+    assert "confirm above 1000" in cli.run("keys", "list", "desk")
+    assert re.search(r"Confirm above +1000", cli.run("keys", "show", key["keyId"]))
+
     rotated = cli.json("keys", "rotate", key["keyId"])
     assert rotated["key"] != key["key"]
+    assert rotated["confirmAbove"] == "1000"
     assert rotated["allowedOperations"] == ["getBalance"]
     assert rotated["expiresAtMs"] == key["expiresAtMs"]
     assert cli.json("keys", "show", key["keyId"])["state"] == "revoked"
@@ -373,6 +382,7 @@ def test_settings_that_cannot_be_used_are_told_all_at_once(bare: Cli) -> None:
         ["keys", "create", "desk", "--env", "test", "--expires", "soon"],
         ["keys", "create", "desk", "--env", "test", "--operations", " , "],
         ["keys", "narrow", "mt_test_A7Kx"],
+        ["keys", "create", "desk", "--env", "test", "--confirm-above", "lots"],
         ["orders", "list", "--limit", "0"],
     ],
     ids=" ".join,

@@ -13,14 +13,13 @@ import msgspec
 import pytest
 
 from adapters.registry import VENUES, VenueContext
-from gateway.cli.doctor import check_database, open_directory
-from gateway.cli.office import DATABASE
 from gateway.doctor import Environment, Finding, Level, check_clock, check_data_dir, check_ports, check_python, examine
 from gateway.keyring import Keyring, MasterKeyRing, create_master_key_file, generate_master_key
 from gateway.settings import Settings
-from storage.sql import open_sqlite
+from storage.sql.places import SqlitePlace
 from tests.support.empty_database import put_empty_database
 from tests.support.manual_clock import ManualClock
+from tests.support.redis_server import RedisProcess, address_of, free_port
 
 
 @pytest.fixture
@@ -33,18 +32,20 @@ def environment(tmp_path: Path) -> Environment:
     now_ms = data_dir.stat().st_mtime_ns // 1_000_000
     return Environment(
         settings=Settings.load({}, data_dir=data_dir, master_key_file=key, port=0, metrics_port=0),
-        database=data_dir / DATABASE,
+        database=SqlitePlace(database_path(data_dir), busy_timeout_s=0.5),
         venues=VENUES,
         clock=ManualClock(now_ms),
-        check_database=check_database,
-        open_directory=open_directory,
     )
+
+
+def database_path(data_dir: Path) -> Path:
+    return data_dir / "venuegate.db"
 
 
 async def start_once(environment: Environment) -> None:
     """What a first start leaves behind."""
-    put_empty_database(environment.database)
-    stores = await open_sqlite(environment.database)
+    put_empty_database(database_path(environment.settings.data_dir))
+    stores = await environment.database.open()
     await Keyring.open(stores.directory, MasterKeyRing.load(environment.settings.require_master_key()))
     await stores.close()
 
@@ -57,7 +58,7 @@ async def test_all_is_well_after_a_first_start(environment: Environment) -> None
     await start_once(environment)
     findings = await examine(environment)
     assert {finding.level for finding in findings} == {Level.OK}
-    assert {"python", "data dir", "disk", "database", "master key", "port", "clock"} | {
+    assert {"python", "data dir", "disk", "database", "master key", "redis", "port", "clock"} | {
         f"venue {v}" for v in VENUES
     } == {finding.check for finding in findings}
     assert not any(finding.advice for finding in findings)
@@ -65,7 +66,9 @@ async def test_all_is_well_after_a_first_start(environment: Environment) -> None
 
 async def test_whatever_is_not_well_comes_with_what_to_do(environment: Environment, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(environment.settings, data_dir=tmp_path / "absent", master_key=None)
-    nothing = msgspec.structs.replace(environment, settings=settings, database=tmp_path / "absent" / DATABASE)
+    nothing = msgspec.structs.replace(
+        environment, settings=settings, database=SqlitePlace(tmp_path / "absent" / "venuegate.db")
+    )
     bad = [finding for finding in await examine(nothing) if finding.level is not Level.OK]
     assert {finding.check for finding in bad} >= {"data dir", "database", "master key"}
     assert all(finding.advice for finding in bad)
@@ -81,7 +84,7 @@ async def test_a_database_that_is_not_there_yet_is_no_failure(environment: Envir
 
 async def test_a_locked_database_is_found(environment: Environment) -> None:
     await start_once(environment)
-    holder = sqlite3.connect(environment.database, isolation_level=None)
+    holder = sqlite3.connect(database_path(environment.settings.data_dir), isolation_level=None)
     try:
         holder.execute("BEGIN IMMEDIATE")
         database = await found(environment, "database")
@@ -92,7 +95,7 @@ async def test_a_locked_database_is_found(environment: Environment) -> None:
 
 
 async def test_a_database_of_something_else_is_found(environment: Environment) -> None:
-    environment.database.write_bytes(b"not a database" * 100)
+    database_path(environment.settings.data_dir).write_bytes(b"not a database" * 100)
     database = await found(environment, "database")
     assert database.level is Level.FAILURE
     assert "is not a database" in database.message
@@ -139,7 +142,7 @@ async def test_a_rotation_that_was_not_finished_is_found(environment: Environmen
 
 
 async def test_looking_changes_nothing(environment: Environment) -> None:
-    stores = await open_sqlite(environment.database)
+    stores = await environment.database.open()
     try:
         await examine(environment)
         assert await stores.directory.secrets() == []
@@ -225,6 +228,44 @@ async def test_a_venue_that_does_not_open_is_found_without_its_text(environment:
     venue = await found(msgspec.structs.replace(environment, venues={"paper": broken}), "venue paper")
     assert venue.level is Level.FAILURE
     assert venue.message == "It does not open: RuntimeError"
+
+
+# Redis.
+
+
+def with_redis(environment: Environment, url: str) -> Environment:
+    settings = msgspec.structs.replace(environment.settings, redis=address_of(url))
+    return msgspec.structs.replace(environment, settings=settings)
+
+
+async def test_a_redis_that_is_well_is_told_of(environment: Environment, redis_process: RedisProcess) -> None:
+    redis = await found(with_redis(environment, redis_process.url), "redis")
+    assert redis.level is Level.OK
+    assert f"at {redis_process.url} takes writes" in redis.message
+
+
+async def test_no_redis_is_fine(environment: Environment) -> None:
+    assert (await found(environment, "redis")).level is Level.OK
+
+
+async def test_a_redis_that_is_not_there_is_found(environment: Environment) -> None:
+    redis = await found(with_redis(environment, f"redis://127.0.0.1:{free_port()}"), "redis")
+    assert redis.level is Level.FAILURE
+    assert redis.message.endswith("cannot be reached")
+    assert redis.advice.startswith("Start it, or correct VENUEGATE_REDIS_URL")
+
+
+async def test_a_redis_that_forgets_when_full_or_goes_by_another_time_is_warned_about(
+    environment: Environment, redis_process: RedisProcess
+) -> None:
+    redis_process.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        late = msgspec.structs.replace(environment, clock=ManualClock(1_700_000_000_000))
+        findings = {one.check: one for one in await examine(with_redis(late, redis_process.url))}
+    finally:
+        redis_process.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert "allkeys-lru" in findings["redis memory"].message
+    assert findings["redis clock"].level is Level.WARNING
 
 
 class JumpingClock(ManualClock):

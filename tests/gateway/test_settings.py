@@ -105,19 +105,44 @@ def test_all_problems_are_told_at_once_under_the_names_by_which_they_were_given(
     ]
 
 
-def test_more_than_one_worker_is_refused_with_the_reason() -> None:
-    (problem,) = problems({"VENUEGATE_WORKERS": "4"})
-    assert problem.startswith("VENUEGATE_WORKERS: expected 1, because limits are counted inside one process")
-    assert "4 workers without Redis would each admit the whole limit" in problem
+@pytest.mark.parametrize("redis", [{}, {"VENUEGATE_REDIS_URL": "redis://cache"}])
+def test_more_than_one_worker_is_refused_with_what_to_do_instead(redis: dict[str, str]) -> None:
+    (problem,) = problems({"VENUEGATE_WORKERS": "4", **redis})
+    assert problem.startswith("VENUEGATE_WORKERS: expected 1, because a process is one worker in this version")
+    assert "start more nodes" in problem
 
 
-@pytest.mark.parametrize("name", ["redis_url", "database_url"])
-def test_a_store_that_this_build_cannot_use_is_refused_and_not_ignored(name: str) -> None:
-    (problem,) = problems({f"VENUEGATE_{name.upper()}": f"scheme://user:{CANARY}@host/0"})
-    assert problem.startswith(f"VENUEGATE_{name.upper()}: this build ")
+def test_redis_is_named_by_its_url_whose_password_is_never_shown() -> None:
+    loaded = Settings.load({"VENUEGATE_REDIS_URL": f"redis://:{CANARY}@cache:7000/1"})
+    assert str(loaded.redis) == "redis://cache:7000/1"
+    assert CANARY not in repr(loaded)
+    cluster = Settings.load({}, redis_url="redis+cluster://a,b:7001").redis
+    assert cluster is not None
+    assert cluster.hosts == (("a", 6379), ("b", 7001))
+
+
+def test_a_malformed_address_of_redis_is_refused_without_repeating_it() -> None:
+    (problem,) = problems({"VENUEGATE_REDIS_URL": "http://user:CANARY@cache"})
+    assert problem.startswith("VENUEGATE_REDIS_URL: expected redis://")
     assert CANARY not in problem
-    (problem,) = problems({}, **{name: f"scheme://user:{CANARY}@host/0"})
-    assert problem.startswith(f"--{name.replace('_', '-')}: this build ")
+
+
+def test_a_database_server_is_named_by_its_url_which_is_never_shown() -> None:
+    url = f"postgresql://user:{CANARY}@db.internal/venuegate"
+    loaded = Settings.load({"VENUEGATE_DATABASE_URL": url})
+    assert loaded.database_url is not None
+    assert loaded.database_url.text == url
+    assert CANARY not in f"{loaded!r} {loaded}"
+    assert Settings.load({}).database_url is None
+    assert Settings.load({}, database_url=url) == loaded
+
+
+@pytest.mark.parametrize("url", [f"mysql://user:{CANARY}@db/venuegate", CANARY, "postgresql://", "postgresql:db"])
+def test_what_is_no_address_of_a_postgresql_database_is_refused(url: str) -> None:
+    (problem,) = problems({"VENUEGATE_DATABASE_URL": url})
+    assert problem == (
+        "VENUEGATE_DATABASE_URL: expected an address such as postgresql://user:password@host:5432/venuegate"
+    )
 
 
 def test_metrics_cannot_share_the_gateways_port() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from adapters.paper import PaperAdapter
+from sandbox.exchange import PaperExchange
 from storage.ports import Tier
 from tests.mcp_server.mcp_desk import McpDesk
 from tests.support.scripted_venue import ScriptedVenue
@@ -43,6 +45,16 @@ async def lasting_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 async def lasting_desk(lasting_gateway: tuple[Served, ScriptedVenue]) -> McpDesk:
     """One for all the tests of a module, which leave it as they found it."""
     return await desk_at(*lasting_gateway, Tier.PRO)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def paper_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """With the paper venue, for clients that trade."""
+    clock = FrozenWallClock()
+    paper = PaperAdapter(PaperExchange(seed=7, path=None, now_ms=clock.now_ms))
+    async with served(tmp_path_factory.mktemp("gateway"), {"paper": paper}, clock) as found:
+        yield found
+    await paper.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -152,7 +152,7 @@ async def test_calls_are_in_the_metrics(desk: McpDesk) -> None:
 
 
 async def test_a_busy_gateway_says_so_and_sends_nothing(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.gateway.gateway.mcp, "_max_in_flight", 1)
+    monkeypatch.setattr(desk.gateway.gateway.mcp.in_flight, "most", 1)
     desk.venue.gate = asyncio.Event()
     async with asyncio.timeout(20):
         first = asyncio.create_task(desk.call("place_limit_order", desk.limit()))

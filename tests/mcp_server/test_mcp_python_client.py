@@ -13,13 +13,12 @@ import pytest_asyncio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitRequestParams, ElicitResult
 
-from adapters.paper import PaperAdapter
 from gateway.operations.table import OPERATIONS
 from mcp_server.catalog import snake_case
-from sandbox.exchange import PaperExchange
-from storage.ports import Tier
-from tests.support.served import FrozenWallClock, Served, served
+from storage.ports import Scopes, Tier
+from tests.support.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,29 +32,20 @@ class Trader:
         self.credential_id = credential_id
 
     @contextlib.asynccontextmanager
-    async def client(self, mode: str, key: str | None = None) -> AsyncIterator[Client]:
+    async def client(self, mode: str, key: str | None = None, **more: Any) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key or self.key}"}
         async with httpx2.AsyncClient(headers=headers) as http:
             transport = streamable_http_client(f"{self.gateway.url}/mcp", http_client=http)
-            async with Client(transport, mode=mode, read_timeout_seconds=20) as client:
+            async with Client(transport, mode=mode, read_timeout_seconds=20, **more) as client:
                 yield client
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    clock = FrozenWallClock()
-    paper = PaperAdapter(PaperExchange(seed=7, path=None, now_ms=clock.now_ms))
-    async with served(tmp_path_factory.mktemp("gateway"), {"paper": paper}, clock) as found:
-        yield found
-    await paper.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def trader(gateway: Served) -> Trader:
+async def trader(paper_gateway: Served) -> Trader:
     """With an account of its own."""
-    account = await gateway.account()
-    credential = await gateway.credential(account, "paper")
-    return Trader(gateway, await gateway.key(account), credential.credential_id)
+    account = await paper_gateway.account()
+    credential = await paper_gateway.credential(account, "paper")
+    return Trader(paper_gateway, await paper_gateway.key(account), credential.credential_id)
 
 
 def structured(result: Any) -> dict[str, Any]:
@@ -111,6 +101,27 @@ async def test_progress_reaches_its_callback(trader: Trader, mode: str) -> None:
         result = await client.call_tool("place_market_order", arguments, progress_callback=on_progress)
     assert structured(result)["status"] == "FILLED"
     assert heard[0] == (0, "Checking the request")
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_person_is_asked_about_a_large_order(trader: Trader, mode: str) -> None:
+    account = await trader.gateway.account()
+    key = await trader.gateway.key(account, scopes=Scopes(confirm_above=Decimal(100)))
+    credential = await trader.gateway.credential(account, "paper")
+    arguments = {"credentialId": credential.credential_id, "market": "BTC-USD-PERP", "side": "BUY", "size": "0.01"}
+    asked: list[str] = []
+    answers = [ElicitResult(action="decline"), ElicitResult(action="accept", content={"place": True})]
+
+    async def answer(context: object, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return answers[len(asked) - 1]
+
+    async with trader.client(mode, key, elicitation_callback=answer) as client:
+        declined = await client.call_tool("place_market_order", arguments)
+        placed = await client.call_tool("place_market_order", arguments)
+    assert structured(declined)["details"]["reason"] == "CONFIRMATION_DECLINED"
+    assert structured(placed)["status"] == "FILLED"
+    assert "BUY 0.01 BTC-USD-PERP, market" in asked[1]
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from mcp_server.sessions import IDLE_S, Sessions
-from tests.mcp_server.mcp_desk import HELLO, McpDesk
+from tests.mcp_server.mcp_desk import HELLO, Answered, McpDesk
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,6 +92,48 @@ async def test_a_flood_of_hellos_is_429_without_a_key_and_served_with_one(
     assert (await desk.call("get_balance", desk.with_credential())).result["isError"] is False
     assert (await desk.gateway.post({"operation": "listCredentials"}, desk.key)).status == 200
     assert (await desk.ask("ping", key=None, Mcp_Session_Id=ids[0])).status == 200
+
+
+async def test_a_session_that_signed_up_is_that_accounts_and_its_client_is_told(desk: McpDesk) -> None:
+    id = await desk.session()
+    found = desk.gateway.gateway.mcp.sessions.find(id)
+    assert found is not None
+    headers = {"Accept": "text/event-stream", "Mcp-Session-Id": id}
+    async with asyncio.timeout(20), desk.gateway.client.get(desk.url, headers=headers) as stream:
+        assert await stream.content.readline() == b": open\n"
+        await found.becomes(desk.account.account_id, desk.key)
+        told = b"".join([await stream.content.readline() for _ in range(3)])
+        assert b'"method":"notifications/tools/list_changed"' in told
+    assert len((await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result["tools"]) == 23
+    called = await desk.call("get_balance", desk.with_credential(), key=None, Mcp_Session_Id=id)
+    assert called.result["isError"] is False
+    stranger = await desk.another_key()
+    assert (await desk.ask("tools/list", key=stranger, Mcp_Session_Id=id)).status == 404
+    assert (await desk.send(b"", method="DELETE", Mcp_Session_Id=id)).status == 200
+    assert (await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).status == 404
+
+
+async def test_whatever_is_thrown_at_it_v1_is_unharmed(desk: McpDesk) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    hostile: list[Callable[[], Awaitable[Answered]]] = [
+        lambda: desk.send(ping, Origin="https://evil.example"),
+        lambda: desk.send(ping, Host="evil.example"),
+        lambda: desk.send(b"[" * 60_000),
+        lambda: desk.send(b" " * 70_000),
+        lambda: desk.send(ping, Mcp_Session_Id="x" * 4_000),
+        lambda: desk.send(ping),
+        lambda: desk.ask("initialize", {**HELLO, "protocolVersion": []}, key=None),
+        lambda: desk.ask("initialize", HELLO, key=None),
+    ]
+    sessions = len(desk.gateway.gateway.mcp.sessions)
+    attacked, served = await asyncio.gather(
+        asyncio.gather(*(attack() for _ in range(10) for attack in hostile)),
+        asyncio.gather(*(desk.gateway.post({"operation": "listCredentials"}, desk.key) for _ in range(20))),
+    )
+    assert [answer.status for answer in attacked[:8]] == [403, 403, 400, 413, 404, 400, 200, 200]
+    assert [answer.status for answer in attacked] == [answer.status for answer in attacked[:8]] * 10
+    assert {answer.status for answer in served} == {200}
+    assert len(desk.gateway.gateway.mcp.sessions) == sessions + 10
 
 
 async def test_ids_of_requests_repeat_across_sessions(desk: McpDesk) -> None:

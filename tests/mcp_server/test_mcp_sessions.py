@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.sessions import IDLE_S, Session, Sessions, SessionsFull, is_well_formed
+from mcp_server.sessions import IDLE_S, MAX_SESSIONS, Session, Sessions, SessionsFull, is_well_formed
 from mcp_server.streams import Stream
 from tests.support.manual_clock import ManualClock
 
@@ -54,9 +56,20 @@ async def test_a_session_with_an_open_stream_never_leaves() -> None:
     clock = ManualClock()
     sessions = Sessions(clock)
     (session,) = fill(sessions, 1)
-    session.stream = Stream()
+    session.stream = Stream(make_mocked_request("GET", "/mcp"), "")
     clock.advance(10 * IDLE_S)
     assert sessions.find(session.id) is session
+
+
+def test_a_full_house_is_small() -> None:
+    tracemalloc.start()
+    try:
+        sessions = Sessions(ManualClock())
+        fill(sessions, MAX_SESSIONS)
+        assert len(sessions) == 10_000
+        assert tracemalloc.get_traced_memory()[0] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_full_house_says_when_somebody_may_have_left() -> None:

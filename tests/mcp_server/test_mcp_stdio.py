@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from mcp_server.stdio import Bridge
+from storage.ports import Scopes
 from tests.mcp_server.mcp_desk import CAPABILITIES_KEY, HELLO, MODERN, VERSION_KEY, McpDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,6 +70,33 @@ async def test_it_passes_progress_on(desk: McpDesk) -> None:
     progress, answer = await bridged(desk.url, desk.key, request(1, "tools/call", params))
     assert progress["params"]["progressToken"] == 5
     assert answer["result"]["structuredContent"]["status"] == "FILLED"
+
+
+async def test_it_carries_a_question_to_the_client_and_the_answer_back(desk: McpDesk) -> None:
+    key = await desk.gateway.key(desk.account, scopes=Scopes(confirm_above=Decimal(0)))
+    hello = {**HELLO, "capabilities": {"elicitation": {}}}
+    to_send: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    said: list[dict[str, Any]] = []
+    call = {"name": "place_limit_order", "arguments": desk.limit()}
+    for message in (request(1, "initialize", hello), request(2, "tools/call", call)):
+        to_send.put_nowait(message)
+
+    def heard(line: bytes) -> None:
+        said.append(json.loads(line))
+        if said[-1].get("method") == "elicitation/create":
+            yes = {"action": "accept", "content": {"place": True}}
+            to_send.put_nowait({"jsonrpc": "2.0", "id": said[-1]["id"], "result": yes})
+        elif said[-1]["id"] == 2:
+            to_send.put_nowait(None)
+
+    async def lines() -> AsyncIterator[bytes]:
+        while (message := await to_send.get()) is not None:
+            yield json.dumps(message).encode() + b"\n"
+
+    async with asyncio.timeout(20), aiohttp.ClientSession() as client:
+        await Bridge(client, desk.url, key, heard).run(lines())
+    assert [message.get("method", message["id"]) for message in said] == [1, "elicitation/create", 2]
+    assert said[-1]["result"]["structuredContent"]["status"] == "OPEN"
 
 
 async def test_it_speaks_the_later_era_for_clients_that_do(desk: McpDesk) -> None:

@@ -149,3 +149,10 @@ async def test_a_list_is_encoded_once_for_each_shape_of_key(desk: McpDesk) -> No
     first, second = (catalog.listed(principal, None) for principal in principals)
     assert first is second
     assert catalog.listed(None, None) == b"[]"
+
+
+async def test_without_a_key_there_are_the_public_tools_only() -> None:
+    public = msgspec.structs.replace(OPERATIONS["getMarkets"], public=True)
+    catalog = Catalog({**OPERATIONS, "getMarkets": public})
+    assert [tool["name"] for tool in json.loads(catalog.listed(None, None))] == ["get_markets"]
+    assert json.loads(catalog.listed(None, groups_of("tools=account"))) == []

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from storage.ports import Directory, Journal, UsageStore
-from storage.sql import Stores, open_sqlite
+from storage.sql import Place, Stores, open_sqlite
 from storage.sql.database import SqliteDatabase
+from storage.sql.places import SqlitePlace
+from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import database_path
+from tests.support.postgres_databases import empty
+
+OpenNode = Callable[[], Awaitable[Stores]]
 
 
 @pytest.fixture
@@ -49,10 +55,36 @@ async def database(empty_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @pytest.fixture
-async def stores(empty_path: Path) -> AsyncIterator[Stores]:
-    opened = await open_sqlite(empty_path)
-    yield opened
-    await opened.close()
+async def empty_url(postgres_url: str) -> str:
+    """A PostgreSQL database without rows."""
+    await empty(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A database without rows, on each engine."""
+    if request.param == "sqlite":
+        return SqlitePlace(request.getfixturevalue("empty_path"))
+    return PostgresPlace(request.getfixturevalue("empty_url"))
+
+
+@pytest.fixture
+async def open_node(place: Place) -> AsyncIterator[OpenNode]:
+    """Opens the stores as one more process would."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one() -> Stores:
+            opened = await place.open()
+            stack.push_async_callback(opened.close)
+            return opened
+
+        yield open_one
+
+
+@pytest.fixture
+async def stores(open_node: OpenNode) -> Stores:
+    return await open_node()
 
 
 @pytest.fixture

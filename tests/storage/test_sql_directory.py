@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from storage.ports import Directory, KeyWithAccount, Scopes, SealedSecret, Tier
 from storage.sql import Stores, open_sqlite
+from tests.storage.conftest import OpenNode
 from tests.storage.samples import NOW_MS, account, api_key, credential
 
 LATER_MS = NOW_MS + 60_000
@@ -84,15 +86,14 @@ async def test_an_account_has_no_more_live_keys_than_allowed(directory: Director
     assert await directory.create_key(api_key(4), at_most=2), "a revoked key does not count"
 
 
-async def test_many_callers_together_make_no_more_keys_than_allowed(stores: Stores, path: Path) -> None:
-    other = await open_sqlite(path)
+async def test_many_callers_together_make_no_more_keys_than_allowed(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     await stores.directory.create_account(account(1))
     made = await asyncio.gather(
         *(node.directory.create_key(api_key(n), at_most=3) for n, node in enumerate([stores, other] * 5))
     )
     assert sum(made) == 3
     assert len(await other.directory.keys("account-1")) == 3
-    await other.close()
 
 
 async def test_keys_are_listed_by_account_oldest_first(directory: Directory) -> None:
@@ -151,9 +152,14 @@ async def test_scopes_are_only_ever_narrowed_even_by_two_at_once(directory: Dire
             "key-1", Scopes(operations=frozenset({"b", "c"}), exchanges=frozenset({"paper"})), LATER_MS + 5
         ),
     )
-    narrowed = api_key(
-        1, scopes=Scopes(operations=frozenset({"b"}), exchanges=frozenset({"paper"})), expires_at_ms=LATER_MS
+    await asyncio.gather(
+        *(
+            directory.narrow_key("key-1", Scopes(confirm_above=Decimal(above)), None)
+            for above in ("1000", "99.5", "500")
+        )
     )
+    scopes = Scopes(operations=frozenset({"b"}), exchanges=frozenset({"paper"}), confirm_above=Decimal("99.5"))
+    narrowed = api_key(1, scopes=scopes, expires_at_ms=LATER_MS)
     assert await directory.key("key-1") == narrowed
     await directory.narrow_key("key-1", Scopes(), None)
     assert await directory.key("key-1") == narrowed
@@ -205,15 +211,16 @@ async def test_a_revoked_credential_is_wiped_and_stays_so(directory: Directory) 
     assert await directory.credential("credential-1") == wiped
 
 
-async def test_the_secrets_of_a_revoked_credential_are_not_left_in_the_file(stores: Stores, path: Path) -> None:
+async def test_the_secrets_of_a_revoked_credential_are_not_left_in_the_file(empty_path: Path) -> None:
+    stores = await open_sqlite(empty_path)
     await stores.directory.create_account(account(1))
     canary = b"canary-5d41402abc4b2a76"
     await stores.directory.create_credential(credential(1, wrapped_key=canary, sealed=canary * 1_000))
     await stores.directory.revoke_credential("credential-1", LATER_MS)
     await stores.close()
-    left = _files(path.parent)
-    assert list(left) == [path.name]
-    assert canary not in left[path.name]
+    left = _files(empty_path.parent)
+    assert list(left) == [empty_path.name]
+    assert canary not in left[empty_path.name]
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from storage.ports import Journal, JournalChange, JournalEvent, JournalRow, OrderState
-from storage.sql import Stores, open_sqlite
+from tests.storage.conftest import OpenNode
 from tests.storage.samples import LEASE_MS, NOW_MS, note, order
 
 FINAL = [
@@ -224,6 +224,18 @@ async def test_events_tell_an_orders_history(journal: Journal) -> None:
     assert all(isinstance(event, JournalEvent) for event in await journal.events("order-1"))
 
 
+async def test_whatever_a_venue_says_is_kept_as_far_as_it_is_text(journal: Journal) -> None:
+    row = order(1)
+    await journal.insert([row])
+    said = "no\0such \u202e\u2028\U0001f600 'order' $1 \\x00 %s"
+    change = JournalChange(state=OrderState.WORKING, evidence=said, venue_order_id="\0", note=said)
+    changed = await journal.change("order-1", expected=ANY, fence=1, change=change, at_ms=NOW_MS)
+    assert changed is not None
+    assert changed.evidence == said.replace("\0", "\ufffd")
+    assert (await journal.events("order-1"))[-1].note == changed.evidence
+    assert await journal.by_venue_order_id("account-1", "credential-1", "\0") == changed
+
+
 async def test_the_newest_of_orders_with_one_venue_order_id_is_meant(journal: Journal) -> None:
     await journal.insert([order(2, venue_order_id="77")])
     await journal.insert([order(1, venue_order_id="77")])
@@ -293,8 +305,8 @@ async def test_orders_are_listed_by_state_oldest_first(journal: Journal) -> None
     assert await journal.in_states([], 10) == []
 
 
-async def test_no_two_nodes_ever_claim_the_same_work(stores: Stores, path: Any) -> None:
-    other = await open_sqlite(path)
+async def test_no_two_nodes_ever_claim_the_same_work(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     await stores.journal.insert([order(n, state=OrderState.UNKNOWN, next_check_ms=NOW_MS) for n in range(40)])
     claims = await asyncio.gather(
         *(
@@ -306,18 +318,16 @@ async def test_no_two_nodes_ever_claim_the_same_work(stores: Stores, path: Any) 
     assert len(keys) == 40
     assert len(set(keys)) == 40
     assert all(row.fence == 2 and row.owner == f"node-{number}" for number, rows in enumerate(claims) for row in rows)
-    await other.close()
 
 
-async def test_of_two_nodes_that_insert_one_id_exactly_one_wins(stores: Stores, path: Any) -> None:
-    other = await open_sqlite(path)
+async def test_of_two_nodes_that_insert_one_id_exactly_one_wins(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     for number in range(10):
         mine, theirs = order(number), order(number + 100, client_order_id=f"mine-{number}")
         outcomes = await asyncio.gather(stores.journal.insert([mine]), other.journal.insert([theirs]))
         assert sorted(outcomes, key=lambda outcome: outcome[0] is None) in ([[mine], [None]], [[theirs], [None]])
         winner = mine if outcomes[0] == [None] else theirs
         assert await other.journal.find("account-1", "credential-1", f"mine-{number}") == winner
-    await other.close()
 
 
 async def test_of_many_callers_that_insert_one_id_exactly_one_wins(journal: Journal) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.ports import JournalChange, JournalRow, OrderState
-from storage.sql.database import SqliteDatabase
-from storage.sql.journal import SqlJournal
+from storage.ports import Journal, JournalChange, JournalRow, OrderState
+from storage.sql import Stores, open_sqlite
+from storage.sql.postgresql.place import PostgresPlace
 from storage.sql.schema import NEVER_MOVES
 from tests.storage.samples import LEASE_MS, NOW_MS, order
+from tests.support.postgres_databases import empty
 
 NODES = 2
 ORDERS = 2
@@ -40,7 +41,7 @@ _STEPS = st.one_of(
 class Model:
     """What the journal must hold, and what each node believes."""
 
-    def __init__(self, journals: list[SqlJournal]) -> None:
+    def __init__(self, journals: list[Journal]) -> None:
         self.journals = journals
         self.now_ms = NOW_MS
         self.rows: dict[str, JournalRow] = {}
@@ -126,31 +127,30 @@ def _may_move(present: JournalRow, seen: JournalRow, to: OrderState) -> bool:
     return present.state is not OrderState.NOT_PLACED or to in (OrderState.NOT_PLACED, OrderState.LATE_EXECUTION)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("journals")
-
-
-_numbers = itertools.count()
-
-
 @settings(max_examples=50, deadline=None)
 @given(steps=st.lists(_STEPS, min_size=8, max_size=30))
 def test_an_order_has_one_owner_per_fence_and_only_it_moves_the_order(
-    folder: Path, empty_database: Path, steps: list[Step]
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, steps: list[Step]
 ) -> None:
-    path = folder / f"{next(_numbers)}.db"
+    path = tmp_path_factory.mktemp("journal") / "venuegate.db"
     shutil.copy(empty_database, path)
-    asyncio.run(_play(path, steps))
+    asyncio.run(_play(lambda: open_sqlite(path), steps))
 
 
-async def _play(path: Path, steps: list[Step]) -> None:
-    databases = [SqliteDatabase(path) for _ in range(NODES)]
+@settings(max_examples=10, deadline=None)
+@given(steps=st.lists(_STEPS, min_size=8, max_size=30))
+def test_so_it_is_on_postgresql(postgres_url: str, steps: list[Step]) -> None:
+    asyncio.run(empty(postgres_url))
+    asyncio.run(_play(PostgresPlace(postgres_url).open, steps))
+
+
+async def _play(open_node: Callable[[], Awaitable[Stores]], steps: list[Step]) -> None:
+    nodes = [await open_node() for _ in range(NODES)]
     try:
-        model = Model([SqlJournal(database) for database in databases])
+        model = Model([node.journal for node in nodes])
         for name, *arguments in steps:
             await getattr(model, name)(*arguments)
         await model.check()
     finally:
-        for database in databases:
-            await database.close()
+        for node in nodes:
+            await node.close()

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.ports import UsageStore
-from storage.sql import Stores, open_sqlite
+from tests.storage.conftest import OpenNode
 
 
 async def test_a_day_without_use_is_empty(usage: UsageStore) -> None:
@@ -32,11 +31,17 @@ async def test_history_is_the_last_days_with_any_use_newest_first(usage: UsageSt
     assert await usage.history("a", 9) == [("2026-02-03", 2), ("2026-01-01", 1), ("2025-12-31", 4)]
 
 
-async def test_two_nodes_lose_no_counts(stores: Stores, path: Path) -> None:
-    other = await open_sqlite(path)
+async def test_the_counts_of_some_accounts_are_told_without_the_others(usage: UsageStore) -> None:
+    await usage.add("2026-01-31", {"a": 3, "b": 1, "c": 2})
+    await usage.add("2026-02-01", {"a": 9})
+    assert await usage.counts("2026-01-31", {"a", "c", "unknown"}) == {"a": 3, "c": 2}
+    assert await usage.counts("2026-01-31", ()) == {}
+
+
+async def test_two_nodes_lose_no_counts(open_node: OpenNode) -> None:
+    stores, other = await open_node(), await open_node()
     await asyncio.gather(*(node.usage.add("2026-01-31", {"a": 1, "b": 2}) for node in [stores, other] * 10))
     assert await other.usage.day("2026-01-31") == {"a": 20, "b": 40}
-    await other.close()
 
 
 Added = list[tuple[str, dict[str, int]]]

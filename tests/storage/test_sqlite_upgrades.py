@@ -18,13 +18,19 @@ from sqlalchemy import Engine, event
 from storage.ports import JournalRow, StorageUnavailable
 from storage.sql import open_sqlite
 from storage.sql.engines import prepare_file, sqlite_engine
+from storage.sql.places import SqlitePlace
 from storage.sql.schema import NEVER_MOVES, journal, metadata
-from storage.sql.upgrades import HEAD, check_current, upgrade
+from storage.sql.upgrades import HEAD, check_current, upgrade_within
 
 
 def empty_engine(path: Path) -> Engine:
     prepare_file(path)
     return sqlite_engine(path)
+
+
+def upgrade(engine: Engine) -> None:
+    with engine.begin() as connection:
+        upgrade_within(connection)
 
 
 def schema_of(path: Path) -> dict[str, str]:
@@ -83,11 +89,19 @@ def test_an_upgrade_of_what_is_current_changes_nothing(tmp_path: Path) -> None:
     assert schema_of(path) == before
 
 
-def test_a_database_can_be_upgraded_by_its_url(tmp_path: Path) -> None:
-    path = tmp_path / "venuegate.db"
+async def test_a_first_start_that_was_interrupted_is_taken_up_again(path: Path) -> None:
     prepare_file(path)
-    upgrade(f"sqlite:///{path}")
+    await (await SqlitePlace(path).open()).close()
     assert "journal" in schema_of(path)
+
+
+async def test_tables_of_an_older_version_are_left_to_the_operator(path: Path) -> None:
+    place = SqlitePlace(path)
+    await (await place.open()).close()
+    set_version(path, "0000")
+    for look in (place.open, place.check):
+        with pytest.raises(StorageUnavailable, match=r"older version's.*venuegate db upgrade"):
+            await look()
 
 
 @pytest.mark.parametrize("table", ["accounts", "journal", "journal_events"])
@@ -113,7 +127,7 @@ DIE_IN_THE_MIDDLE = """
 import os, pathlib, signal, sys
 from sqlalchemy import event
 from storage.sql.engines import prepare_file, sqlite_engine
-from storage.sql.upgrades import upgrade
+from storage.sql.upgrades import upgrade_within
 
 path = pathlib.Path(sys.argv[1])
 prepare_file(path)
@@ -124,7 +138,8 @@ def die(connection, cursor, statement, *rest):
     if "CREATE TABLE journal " in statement:
         os.kill(os.getpid(), signal.SIGKILL)
 
-upgrade(engine)
+with engine.begin() as connection:
+    upgrade_within(connection)
 """
 
 

@@ -6,8 +6,9 @@ import functools
 import tempfile
 from pathlib import Path
 
-from storage.sql.engines import prepare_file, sqlite_engine
-from storage.sql.upgrades import upgrade
+from storage.sql.engines import prepare_file
+from storage.sql.stores import in_sqlite
+from storage.sql.upgrades import upgrade_within
 
 
 def put_empty_database(path: Path) -> None:
@@ -20,8 +21,5 @@ def put_empty_database(path: Path) -> None:
 def _empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "venuegate.db"
-        prepare_file(path)
-        engine = sqlite_engine(path)
-        upgrade(engine)
-        engine.dispose()
+        in_sqlite(path, upgrade_within)
         return path.read_bytes()

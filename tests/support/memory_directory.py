@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -193,6 +193,9 @@ class MemoryUsage:
         await asyncio.sleep(0)
         self._check()
         return dict(self.days.get(day, {}))
+
+    async def counts(self, day: str, account_ids: Collection[str]) -> dict[str, int]:
+        return {account_id: count for account_id, count in (await self.day(day)).items() if account_id in account_ids}
 
     async def history(self, account_id: str, days: int) -> Sequence[tuple[str, int]]:
         await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -103,12 +103,14 @@ class MemoryJournal:
     async def events(self, order_key: str) -> Sequence[JournalEvent]:
         return self.log.get(order_key, [])
 
-    async def claim(self, *, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[JournalRow]:
+    async def claim(
+        self, *, owner: str, now_ms: int, lease_ms: int, limit: int, except_at: Collection[str] = ()
+    ) -> Sequence[JournalRow]:
         self._check()
         claimed: list[JournalRow] = []
         for key, row in list(self.rows.items()):
             due = _due_ms(row)
-            if due is not None and due <= now_ms and len(claimed) < limit:
+            if due is not None and due <= now_ms and len(claimed) < limit and row.exchange not in except_at:
                 until_ms = now_ms + lease_ms
                 self.rows[key] = msgspec.structs.replace(
                     row, owner=owner, fence=row.fence + 1, lease_until_ms=until_ms, next_check_ms=until_ms

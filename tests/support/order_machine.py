@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from adapters.base import Grouping, VenueSession
+from adapters.base import Adapter, Grouping, VenueSession
 from gateway.operations.desk import Leg, Placed
 from gateway.operations.wire import Call
 from gateway.orders.client_ids import ClientIds
@@ -51,6 +51,7 @@ class MachineCall(msgspec.Struct, frozen=True, kw_only=True):
     instruments: Sequence[Instrument]
     orders: Any
     timings: Timings
+    confirm_above: Decimal | None = None
 
 
 class OneSession:
@@ -90,7 +91,6 @@ class Machine:
         self.supervisor = Supervisor()
         self.ledger = ledger(self.journal, self.clock, on_settled=self.settled.append, brake_wait_s=0.01)
         sessions = OneSession(self.venue)
-        directory: Any = OneCredential()
         self.desk = Desk(
             journal=self.journal,
             sessions=sessions,
@@ -102,14 +102,19 @@ class Machine:
             clock=self.clock,
             owner=owner,
         )
-        self.reconciler = Reconciler(
+        self.owner = owner
+        self.reconciler = self.reconciler_of({"scripted": self.venue}, alone=alone)
+
+    def reconciler_of(self, adapters: Mapping[str, Adapter], *, alone: bool = False) -> Reconciler:
+        directory: Any = OneCredential()
+        return Reconciler(
             journal=self.journal,
             ledger=self.ledger,
             directory=directory,
-            sessions=sessions,
-            adapters={"scripted": self.venue},
+            sessions=OneSession(self.venue),
+            adapters=adapters,
             clock=self.clock,
-            owner=owner,
+            owner=self.owner,
             alone=alone,
         )
 

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -18,13 +18,17 @@ from adapters.base import Adapter, Network
 from gateway import keys
 from gateway.app import Gateway
 from gateway.clock import Clock, SystemClock
+from gateway.database import database_of
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
+from gateway.sharing import open_sharing
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
-from storage.sql import open_sqlite
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
+
+# Where nothing is lost, a machine that is busy with other things must not look like one that lost its Redis.
+PATIENCE_S: Final = 5.0
 
 
 class FrozenWallClock(SystemClock):
@@ -130,12 +134,26 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path, adapters: Mapping[str, Adapter] | None = None, clock: Clock | None = None
+    directory: Path,
+    adapters: Mapping[str, Adapter] | None = None,
+    clock: Clock | None = None,
+    *,
+    database_url: str | None = None,
+    redis_url: str | None = None,
+    redis_answers_within_s: float = PATIENCE_S,
 ) -> AsyncIterator[Served]:
+    """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
-    settings = Settings.load({}, port=0, metrics_port=0, data_dir=directory, demo=True)
+    settings = Settings.load(
+        {}, port=0, metrics_port=0, data_dir=directory, demo=True, database_url=database_url, redis_url=redis_url
+    )
     ring = MasterKeyRing([b"m" * 32])
-    stores = await open_sqlite(directory / "venuegate.db")
+    stores = await database_of(settings).open()
+    sharing = (
+        None
+        if settings.redis is None
+        else await open_sharing(settings.redis, stores, clock, answer_within_s=redis_answers_within_s)
+    )
     try:
         keyring = await Keyring.open(stores.directory, ring)
         gateway = Gateway(
@@ -145,6 +163,7 @@ async def served(
             vault=Vault(ring, keyring.fingerprint_key),
             adapters=adapters if adapters is not None else {"scripted": ScriptedVenue()},
             clock=clock,
+            sharing=sharing,
         )
         async with (
             gateway.running() as sites,
@@ -152,4 +171,6 @@ async def served(
         ):
             yield Served(gateway, keyring, sites.port, client)
     finally:
+        if sharing is not None:
+            await sharing.close()
         await stores.close()

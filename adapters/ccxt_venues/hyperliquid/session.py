@@ -260,7 +260,7 @@ class HyperliquidSession:
         weight: int = 1,
         expires_at_ms: int | None = None,
     ) -> T:
-        nonce = self._nonces.next(self._signer.address)
+        nonce = await self._nonces.take(self._signer.address)
         signed = self._signer.sign(content, nonce, vault=self._vault, expires_at_ms=expires_at_ms)
         request = Request(method="POST", url="/exchange", headers=_JSON, body=_encode(signed))
         return await self._link.ask(action, request, parse, weight=weight)

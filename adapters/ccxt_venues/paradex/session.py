@@ -222,7 +222,7 @@ class ParadexSession:
         wires: list[w.OrderWire] = []
         for submission in submissions:
             async with self._signing:
-                timestamp_ms = self._nonces.next(self._account)
+                timestamp_ms = await self._nonces.take(self._account)
                 wires.append(signed_order(submission, timestamp_ms, best_prices, grouping, self._signer))
                 await asyncio.sleep(0)
         return wires, token

@@ -62,13 +62,23 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield opened
 
 
-async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(bench: Bench[Wire]) -> None:
+@pytest.fixture
+async def trader(bench: Bench[Wire]) -> Bench[Wire]:
+    """One whose orders can be signed here: some venues need a library that does not come by default."""
+    refused = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
+    if isinstance(refused, VenueRejected) and "library that is not installed" in refused.text:
+        pytest.skip(refused.text)
+    bench.rig.server.sent.clear()
+    return bench
+
+
+async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(trader: Bench[Wire]) -> None:
     for name, answer in HOSTILE.items():
-        bench.rig.server.sent.clear()
-        bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
-        found = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
+        trader.rig.server.sent.clear()
+        trader.wire.instead = dict.fromkeys(trader.wire.places, answer)
+        found = await outcome(trader.session.place_order(trader.rig.order(ORDER)))
         assert isinstance(found, VenueUnclear), f"{name}: {found!r}"
-        assert len(bench.placements()) == 1, name
+        assert len(trader.placements()) == 1, name
 
 
 async def test_a_reply_that_proves_nothing_is_never_an_empty_answer(bench: Bench[Wire]) -> None:
@@ -114,13 +124,13 @@ async def test_a_time_in_force_that_the_venue_has_not_is_not_sent_as_another(ben
         assert bench.placements() == []
 
 
-async def test_nobody_is_paid_and_nothing_is_approved_whatever_is_placed(bench: Bench[Wire]) -> None:
+async def test_nobody_is_paid_and_nothing_is_approved_whatever_is_placed(trader: Bench[Wire]) -> None:
     executions: tuple[Execution, ...] = (ORDER, Market(), Stop(trigger_price=Decimal(70_000)))
     for number, execution in enumerate(executions):
-        bench.rig.client_id = bench.rig.row.client_id(bytes([number]) * 16)
-        await outcome(bench.session.place_order(bench.rig.order(execution)))
-    assert len(bench.placements()) == len(executions)
-    for sent in bench.rig.server.sent:
+        trader.rig.client_id = trader.rig.row.client_id(bytes([number]) * 16)
+        await outcome(trader.session.place_order(trader.rig.order(execution)))
+    assert len(trader.placements()) == len(executions)
+    for sent in trader.rig.server.sent:
         words = (sent.path.encode() + sent.body).lower()
         assert not [word for word in (b"builder", b"broker", b"referral", b"integrator", b"ccxt") if word in words]
 
@@ -140,21 +150,21 @@ async def test_a_key_that_the_venue_repeats_is_not_told(bench: Bench[Wire]) -> N
         assert not [key for key in keys.values() if key in failure.text]
 
 
-async def test_a_market_that_is_listed_no_more_is_not_traded(bench: Bench[Wire]) -> None:
-    gone = msgspec.structs.replace(bench.rig.btc, symbol="GONE-USD-PERP")
-    bench.rig.server.sent.clear()
-    failure = await outcome(bench.session.place_order(submission(gone, ORDER, client_id=bench.rig.client_id)))
+async def test_a_market_that_is_listed_no_more_is_not_traded(trader: Bench[Wire]) -> None:
+    gone = msgspec.structs.replace(trader.rig.btc, symbol="GONE-USD-PERP")
+    trader.rig.server.sent.clear()
+    failure = await outcome(trader.session.place_order(submission(gone, ORDER, client_id=trader.rig.client_id)))
     assert isinstance(failure, VenueRejected)
     assert failure.reason is Reason.MARKET_CLOSED
-    assert bench.placements() == []
+    assert trader.placements() == []
 
 
-async def test_a_market_order_without_a_price_to_start_from_was_not_sent(bench: Bench[Wire]) -> None:
-    await bench.session.get_balance()
-    bench.wire.instead = {".*": Answer(b"", 500)}
-    failure = await outcome(bench.session.place_order(bench.rig.order(Market())))
+async def test_a_market_order_without_a_price_to_start_from_was_not_sent(trader: Bench[Wire]) -> None:
+    await trader.session.get_balance()
+    trader.wire.instead = {".*": Answer(b"", 500)}
+    failure = await outcome(trader.session.place_order(trader.rig.order(Market())))
     assert isinstance(failure, VenueNotReached)
-    assert bench.placements() == []
+    assert trader.placements() == []
 
 
 async def test_a_malformed_secret_is_told_without_repeating_it(bench: Bench[Wire]) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
+from adapters.base import Network
 from normalization.errors import ExchangeError
 from normalization.orders import OrderStatus
+from normalization.resolver import Markets
 from normalization.venue_failures import Reason, VenueUnclear
 from storage.ports import OrderState
 from tests.support.manual_clock import ManualClock
@@ -201,3 +205,29 @@ async def test_a_node_that_is_alone_does_not_wait_for_the_leases_of_the_one_that
     second = Machine(venue, journal, clock, owner="after", alone=True)
     await second.reconciler.run_once()
     assert (await second.row("a")).state is OrderState.WORKING
+
+
+class Silent(ScriptedVenue):
+    """Never says what its markets are."""
+
+    async def markets(self, network: Network) -> Markets:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+
+async def test_a_silent_venue_does_not_keep_the_orders_of_another_from_being_found() -> None:
+    machine = Machine()
+    await unknown_order(machine, executed=True)
+    row = await machine.row("a")
+    for number in range(200):
+        machine.journal.rows[f"silent-{number}"] = msgspec.structs.replace(
+            row, order_key=f"silent-{number}", exchange="silent", next_check_ms=0
+        )
+    machine.reconciler = machine.reconciler_of({"scripted": machine.venue, "silent": Silent()})
+    machine.clock.advance(1)
+    running = asyncio.create_task(machine.reconciler.run())
+    async with asyncio.timeout(5):
+        while (await machine.row("a")).state is OrderState.UNKNOWN:  # noqa: ASYNC110 - its clock stands still
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})

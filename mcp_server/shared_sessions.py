@@ -1,0 +1,76 @@
+"""Sessions that every worker knows of. What is open over one, a stream or a question, stays where it was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from gateway.clock import Clock
+from mcp_server.sessions import IDLE_S, MAX_SESSIONS, Session, Sessions, is_well_formed
+from storage.ports import Deleted, KnownSession, SessionStore, StorageUnavailable
+
+TRUST_FOR_S: Final = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SharedSessions(Sessions):
+    """What another worker opened is found when it is first named here; what another deleted, within two seconds.
+
+    While ``is_away()``, or when the store does not answer, a worker knows its own sessions only.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        clock: Clock,
+        *,
+        is_away: Callable[[], bool],
+        at_most: int = MAX_SESSIONS,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        super().__init__(clock, at_most=at_most, idle_s=idle_s)
+        self._store = store
+        self._is_away = is_away
+        self._keep_s = int(idle_s)
+        self._looked_at: dict[str, float] = {}
+
+    async def look_up(self, id: str) -> None:
+        now = self._clock.monotonic()
+        if not is_well_formed(id) or now < self._looked_at.get(id, now - TRUST_FOR_S) + TRUST_FOR_S or self._is_away():
+            return
+        try:
+            known = await self._store.get(id, keep_s=self._keep_s)
+            mine = self._open.get(id)
+            if known is None and mine is not None:
+                await self.share(mine)
+        except StorageUnavailable as problem:
+            _log.warning("sessions of other workers are not known now", problem=problem.problem)
+            return
+        self._note(id, now)
+        if isinstance(known, Deleted):
+            self.delete(mine or Session(id, None, False, now))
+        elif known is not None and mine is None and len(self._open) < self._at_most:
+            self._open[id] = Session(id, known.account_id, known.can_be_asked, now)
+
+    async def share(self, session: Session) -> None:
+        if self._is_away():
+            return
+        try:
+            known = KnownSession(account_id=session.account_id, can_be_asked=session.can_be_asked)
+            await self._store.put(session.id, known, keep_s=self._keep_s)
+        except StorageUnavailable as problem:
+            _log.warning("a session is known to its own worker only", problem=problem.problem)
+
+    async def share_deletion(self, session: Session) -> None:
+        try:
+            await self._store.delete(session.id, keep_s=self._keep_s)
+        except StorageUnavailable as problem:
+            _log.warning("a session was deleted on its own worker only", problem=problem.problem)
+
+    def _note(self, id: str, now: float) -> None:
+        if len(self._looked_at) >= self._at_most:
+            self._looked_at = {one: at for one, at in self._looked_at.items() if now < at + TRUST_FOR_S}
+        self._looked_at[id] = now
