@@ -244,9 +244,7 @@ async def test_that_one_of_three_questions_failed_is_not_that_there_is_no_order(
 async def test_a_code_means_what_it_proves_in_its_space(
     answer: Answer, failure: type[VenueFailure], reason: Reason, bench: Bench[DydxWire]
 ) -> None:
-    bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
-    found = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
-    assert (type(found), found.reason) == (failure, reason)
+    assert await bench.verdict_on(answer, bench.rig.order(ORDER)) == (failure, reason)
 
 
 async def test_it_is_said_that_the_key_can_withdraw(bench: Bench[DydxWire]) -> None:

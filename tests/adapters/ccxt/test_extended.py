@@ -144,9 +144,7 @@ async def test_an_amount_that_cannot_be_settled_is_refused_and_nothing_else_dies
 async def test_a_code_means_what_it_proves(
     answer: Answer, failure: type[VenueFailure], reason: Reason, bench: Bench[ExtendedWire]
 ) -> None:
-    bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
-    found = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
-    assert (type(found), found.reason) == (failure, reason)
+    assert await bench.verdict_on(answer, bench.rig.order(ORDER)) == (failure, reason)
 
 
 async def test_an_order_that_is_over_is_found_in_the_history(bench: Bench[ExtendedWire]) -> None:

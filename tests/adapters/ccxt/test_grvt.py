@@ -169,9 +169,7 @@ async def test_a_wrong_key_is_told_as_one(tmp_path: Path) -> None:
 async def test_a_code_means_what_it_proves(
     answer: Answer, failure: type[VenueFailure], reason: Reason, bench: Bench[GrvtWire]
 ) -> None:
-    bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
-    found = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
-    assert (type(found), found.reason) == (failure, reason)
+    assert await bench.verdict_on(answer, bench.rig.order(ORDER)) == (failure, reason)
 
 
 async def test_reads_ask_for_what_they_need_and_no_more(bench: Bench[GrvtWire]) -> None:

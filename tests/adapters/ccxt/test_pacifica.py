@@ -180,9 +180,7 @@ async def test_more_history_than_can_be_read_proves_nothing(bench: Bench[Pacific
 async def test_a_code_means_what_it_proves(
     answer: Answer, failure: type[VenueFailure], reason: Reason, bench: Bench[PacificaWire]
 ) -> None:
-    bench.wire.instead = dict.fromkeys(bench.wire.places, answer)
-    found = await outcome(bench.session.place_order(bench.rig.order(ORDER)))
-    assert (type(found), found.reason) == (failure, reason)
+    assert await bench.verdict_on(answer, bench.rig.order(ORDER)) == (failure, reason)
 
 
 async def test_an_agent_is_proved_by_a_cancel_and_the_accounts_own_key_is_warned_of(
