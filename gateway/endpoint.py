@@ -92,6 +92,7 @@ class Endpoint:
         return (
             message.path == PATH
             and message.method == hdrs.METH_POST
+            and not message.upgrade
             and length <= self._max_body_bytes
             and _is_json(headers.get(hdrs.CONTENT_TYPE))
             and hdrs.CONTENT_ENCODING not in headers

@@ -45,7 +45,7 @@ class Trace:
         self.operation = ""
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     error: GatewayError | None = None

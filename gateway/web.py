@@ -16,16 +16,18 @@ from sandbox.milo.app import add_routes as add_milo_routes
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
-KEEP_ALIVE_S: Final = 60.0
+# After orders were drained only reads may be under way, which have a deadline of their own.
+STOP_WITHIN_S: Final = 10.0
 _V1_PATHS: Final = frozenset({PATH, PATH + "/"})
 _MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
 
 
 class Sites:
-    """What listens, and where."""
+    """What listens, and where. ``pages`` makes the application behind ``runner`` and does not listen itself."""
 
-    def __init__(self, runner: web.BaseRunner, metrics: web.AppRunner | None) -> None:
+    def __init__(self, runner: web.BaseRunner, pages: web.BaseRunner, metrics: web.BaseRunner | None) -> None:
         self._runner = runner
+        self._pages = pages
         self._metrics = metrics
 
     @property
@@ -44,6 +46,7 @@ class Sites:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        await self._pages.cleanup()
         if self._metrics is not None:
             await self._metrics.cleanup()
 
@@ -56,7 +59,7 @@ async def make_site(gateway: Gateway) -> Sites:
     settings = gateway.settings
     pages_runner = web.AppRunner(_application(gateway), access_log=None)
     await pages_runner.setup()
-    runner = web.ServerRunner(_server(pages_runner, gateway))
+    runner = web.ServerRunner(_server(pages_runner, gateway), shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     metrics = None
     try:
@@ -66,11 +69,9 @@ async def make_site(gateway: Gateway) -> Sites:
             await metrics.setup()
             await web.TCPSite(metrics, settings.metrics_host, settings.metrics_port).start()
     except OSError:
-        await runner.cleanup()
-        if metrics is not None:
-            await metrics.cleanup()
+        await Sites(runner, pages_runner, metrics).close()
         raise
-    return Sites(runner, metrics)
+    return Sites(runner, pages_runner, metrics)
 
 
 def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
@@ -81,6 +82,7 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     route, endpoint, mcp = pages.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        # What waits began before it came here.
         begun = cast(Connection, request.protocol).take_begun()
         if begun is not None:
             return cast("Awaitable[web.StreamResponse]", begun.rest())
@@ -92,7 +94,11 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
         return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
     return Server(
-        handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S
+        handle,
+        gateway.endpoint,
+        max_connections=gateway.settings.max_connections,
+        request_factory=pages.request_factory,
+        access_log=None,
     )
 
 
