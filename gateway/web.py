@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, cast
 
+import structlog
 from aiohttp import web
 
 from gateway import codec, pages
@@ -16,6 +19,10 @@ from sandbox.milo.app import add_routes as add_milo_routes
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
+_log = structlog.get_logger(__name__)
+
+# Databases, venues, other listeners.
+_OTHER_FILES: Final = 512
 # After orders were drained only reads may be under way, which have a deadline of their own.
 STOP_WITHIN_S: Final = 10.0
 _V1_PATHS: Final = frozenset({PATH, PATH + "/"})
@@ -49,6 +56,22 @@ class Sites:
         await self._pages.cleanup()
         if self._metrics is not None:
             await self._metrics.cleanup()
+
+
+def room_for_connections(wanted: int) -> int:
+    """How many there may be: at most as many as the system lets this process have open, which is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft < needed:
+        more = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        # Some systems have a lower limit than the one that they tell.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    room = max(1, min(wanted, soft - _OTHER_FILES))
+    if room < wanted:
+        _log.warning("fewer connections than set: the system lets us have only so many files open", room=room)
+    return room
 
 
 async def make_site(gateway: Gateway) -> Sites:
@@ -96,7 +119,7 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     return Server(
         handle,
         gateway.endpoint,
-        max_connections=gateway.settings.max_connections,
+        max_connections=room_for_connections(gateway.settings.max_connections),
         request_factory=pages.request_factory,
         access_log=None,
     )

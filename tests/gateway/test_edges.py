@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -293,3 +295,15 @@ async def test_more_connections_than_there_is_room_for_are_told_so(tmp_path: Pat
 async def _until_heard(desk: Desk) -> None:
     """What was sent before on other connections has been read when this one is answered."""
     assert await desk.is_well()
+
+
+@pytest.mark.parametrize(("soft", "hard", "wanted", "room"), [(1_024, 4_096, 1_000, 1_000), (700, 700, 1_000, 188)])
+def test_there_is_room_for_as_many_connections_as_files_may_be_open(
+    soft: int, hard: int, wanted: int, room: int
+) -> None:
+    code = (
+        "import resource; from gateway.web import room_for_connections;"
+        f" resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); print(room_for_connections({wanted}))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert told.stdout.split()[-1] == str(room)
