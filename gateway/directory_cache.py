@@ -190,6 +190,8 @@ class DirectoryCache(Generic[K, V]):
                 del self._found[next(iter(self._found))]
 
     def _forget(self) -> None:
+        """Nothing is served any more of what was found. That it was found is still known."""
         self._generation += 1
-        self._found.clear()
+        for entry in self._found.values():
+            entry.fresh_until = entry.usable_until = float("-inf")
         self._absent.clear()

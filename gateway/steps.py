@@ -14,14 +14,14 @@ import types
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
 _ENDED: Final = object()
 # Declared to take an asyncio.Task.
-_enter: Final[Callable[[Any, Any], None]] = _enter_task
-_leave: Final[Callable[[Any, Any], None]] = _leave_task
+_enter: Final = cast("Callable[[Any, Any], None]", _enter_task)
+_leave: Final = cast("Callable[[Any, Any], None]", _leave_task)
 
 
 class Steps(Generic[T]):

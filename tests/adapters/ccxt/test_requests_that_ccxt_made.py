@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -58,16 +58,19 @@ VOLATILE: Final = frozenset({"signature", "nonce", "signer", "signature_expiry_s
 
 CASES: Final = [
     *(
-        Case(exchange=exchange, operation=operation, execution=execution, theirs=REFERRED, **cast(Any, terms))
+        Case(
+            exchange=exchange,
+            operation=operation,
+            execution=execution,
+            reduce_only=reduce_only,
+            theirs=REFERRED,
+            ours={"client_order_id": CLIENT_ID},
+        )
         for exchange in ("woofipro", "modetrade")
-        for operation, execution, terms in (
-            (
-                "limit+postOnly+reduceOnly+clientOrderId",
-                PostOnly(price=AT_50000),
-                {"reduce_only": True, "ours": {"client_order_id": CLIENT_ID}},
-            ),
-            ("limit IOC", IOC, {"ours": {"client_order_id": CLIENT_ID}}),
-            ("limit FOK", FOK, {"ours": {"client_order_id": CLIENT_ID}}),
+        for operation, execution, reduce_only in (
+            ("limit+postOnly+reduceOnly+clientOrderId", PostOnly(price=AT_50000), True),
+            ("limit IOC", IOC, False),
+            ("limit FOK", FOK, False),
         )
     ),
     *(
