@@ -1,9 +1,9 @@
-"""A connection: what can be answered at once is answered where its bytes arrive, aiohttp does everything else.
+"""A connection: a plain POST to ``/v1`` is begun where its bytes arrive, aiohttp does everything else.
 
 aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
-request. Most requests come alone, are all there, and wait for nothing: such a one has its answer before it would have
-entered the queue. One that has begun and must wait enters it after all, and goes on from there; so does everything that
-comes while the connection is busy, and everything that is not a plain POST to ``/v1``.
+request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
+never waits, it has its answer then and there; if it does, one task awaits the rest of it, and what comes meanwhile is
+kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
 
 What is not HTTP gets the envelope of every other refusal, once, and the connection ends with it.
 """
@@ -11,9 +11,10 @@ What is not HTTP gets the envelope of every other refusal, once, and the connect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, cast
 
+import msgspec
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import (
@@ -53,6 +54,7 @@ class Server(web.Server):
         self.heads = Heads()
         self._max_connections = max_connections
         self._open = 0
+        self._answering: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -69,9 +71,32 @@ class Server(web.Server):
         self._open -= 1
         super().connection_lost(handler, exc)
 
+    def answer(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` to its end, whether or not its connection lives so long."""
+        task = self._loop.create_task(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if self._answering:
+            _, late = await asyncio.wait(self._answering, timeout=timeout)
+            for task in late:
+                task.cancel()
+        await super().shutdown(timeout)
+
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_begun", "_endpoint", "_head_bytes", "_head_deadline", "_heads", "_peer", "_reader", "_server")
+    __slots__ = (
+        "_early",
+        "_endpoint",
+        "_head_bytes",
+        "_head_deadline",
+        "_heads",
+        "_is_answering",
+        "_peer",
+        "_reader",
+        "_server",
+    )
 
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, **options)
@@ -80,7 +105,8 @@ class Connection(web.RequestHandler):
         self._heads = server.heads
         self._reader = _Reader(cast(HttpRequestParser, self._parser), self)
         self._parser = cast(Any, self._reader)
-        self._begun: Begun[WrittenAtOnce] | None = None
+        self._is_answering = False
+        self._early = b""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._peer = ""
@@ -98,7 +124,9 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not (self._reader.is_between_messages and self._recognised(data)):
+        if self._is_answering:
+            self._keep(data)
+        elif not (self._reader.is_between_messages and self._recognised(data)):
             super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -106,24 +134,21 @@ class Connection(web.RequestHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def take_begun(self) -> Begun[WrittenAtOnce] | None:
-        """What has begun of the request that aiohttp takes from its queue next."""
-        taken, self._begun = self._begun, None
-        return taken
+    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
+        """Whether a request that came alone was begun, and needs no place in the queue.
 
-    def answered(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
-        """Whether a request that came alone was answered. ``head`` is given if head and body are all that came."""
+        ``head`` is given where it and the body are all that came.
+        """
         length = payload.total_bytes
-        if self._begun or not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
+        if not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
             return False
-        credentials = credentials_in(message.headers, self._peer)
-        outcome = self._outcome(credentials, payload.read_nowait())
-        if outcome is None:
-            return False
-        is_1_1, keeps_alive = message.version >= HttpVersion11, not message.should_close
-        self._write(outcome, is_1_1=is_1_1, keeps_alive=keeps_alive)
-        if head is not None and is_1_1 and keeps_alive and outcome.status < 400:
-            self._heads.meet(head, credentials, length)
+        keeps_alive = not message.should_close
+        way = _Way(
+            is_1_1=message.version >= HttpVersion11,
+            keeps_alive=keeps_alive,
+            new_head=head if keeps_alive and message.version == HttpVersion11 else None,
+        )
+        self._begin(credentials_in(message.headers, self._peer), payload.read_nowait(), way)
         return True
 
     def head_is_partial(self, more: int) -> None:
@@ -150,10 +175,10 @@ class Connection(web.RequestHandler):
         """What aiohttp would answer in plain text, and log with a traceback even where the client is at fault."""
         if isinstance(exc, HttpProcessingError):
             return cast(web.StreamResponse, self._endpoint.refused(malformed(exc)))
-        self.log_exception("Error handling request", exc_info=exc)
+        answer = self._failed(exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer had begun")
-        return cast(web.StreamResponse, self._endpoint.refused(_failed()))
+        return cast(web.StreamResponse, answer)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         # A body that broke off is told to whoever waits for it.
@@ -161,31 +186,56 @@ class Connection(web.RequestHandler):
             super().log_exception(*args, **kw)
 
     def _recognised(self, data: bytes) -> bool:
-        """Whether ``data``, the beginning of a message, is a whole request with a known head, and was answered."""
+        """Whether ``data``, the beginning of a message, is a whole request with a known head, and was begun."""
         head, _, body = data.partition(END)
         known = self._heads.find(head)
         if known is None or len(body) != known.length or not self._is_idle():
             return False
-        outcome = self._outcome(known.credentials(head, self._peer), body)
-        if outcome is None:
-            return False
-        self._write(outcome)
+        self._begin(known.credentials(head, self._peer), body, _AS_EVER)
         return True
 
-    def _outcome(self, credentials: Credentials, body: bytes) -> WrittenAtOnce | None:
-        """The answer; None where it has to be waited for."""
+    def _begin(self, credentials: Credentials, body: bytes, way: _Way) -> None:
         try:
             outcome = begun(self._endpoint.answer(credentials, body), self._loop)
         except Exception as error:
-            self.log_exception("Error handling request", exc_info=error)
-            return self._endpoint.refused(_failed())
+            outcome = self._failed(error)
         if isinstance(outcome, Begun):
-            self._begun = outcome
-            return None
-        return outcome
+            self._is_answering = True
+            self._server.answer(self._finish(outcome, credentials, len(body), way))
+        else:
+            self._tell(outcome, credentials, len(body), way)
+
+    async def _finish(self, rest: Begun[WrittenAtOnce], credentials: Credentials, length: int, way: _Way) -> None:
+        try:
+            answer = await rest.rest()
+        except Exception as error:
+            answer = self._failed(error)
+        self._tell(answer, credentials, length, way)
+        if self._early:
+            # It is begun outside this task, as everything is.
+            self._loop.call_soon(self._go_on)
+        else:
+            self._is_answering = False
+
+    def _go_on(self) -> None:
+        self._is_answering = False
+        early, self._early = self._early, b""
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+        self.data_received(early)
+
+    def _keep(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > _READ_AHEAD_BYTES and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+
+    def _tell(self, answer: WrittenAtOnce, credentials: Credentials, length: int, way: _Way) -> None:
+        self._write(answer, is_1_1=way.is_1_1, keeps_alive=way.keeps_alive)
+        if way.new_head is not None and answer.status < 400:
+            self._heads.meet(way.new_head, credentials, length)
 
     def _write(self, answer: WrittenAtOnce, *, is_1_1: bool = True, keeps_alive: bool = True) -> None:
-        keeps_alive = keeps_alive and not answer.is_last
+        keeps_alive = keeps_alive and not (answer.is_last or self._close)
         if self.transport is not None:
             self.transport.write(answer.head(is_1_1=is_1_1, keep_alive=keeps_alive) + answer.body)
         if keeps_alive:
@@ -193,15 +243,24 @@ class Connection(web.RequestHandler):
         else:
             self.force_close()
 
+    def _failed(self, error: BaseException | None) -> WrittenAtOnce:
+        self.log_exception("Error handling request", exc_info=error)
+        return self._endpoint.refused(InternalError("Gateway error: report it with the X-Request-Id of this answer"))
+
     def _give_up(self, error: GatewayError | None = None) -> None:
         """End the connection: at once where no answer is on its way, else after that one."""
-        if self._waiter is None:
+        if self._waiter is None or self._is_answering:
             self.close()
         elif error is None:
             # Nothing was asked yet, so there is nothing to answer.
             self.force_close()
         else:
             self._write(self._endpoint.refused(error))
+
+    def _process_keepalive(self) -> None:
+        if self._is_answering:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def _is_idle(self) -> bool:
         """Whether all earlier requests of the connection are answered, and their answers taken."""
@@ -212,6 +271,18 @@ class Connection(web.RequestHandler):
             and not self._messages
             and not (self._paused or self._close or self._upgraded)
         )
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """How an answer goes back. ``new_head`` is that of the request, where it may become a known one."""
+
+    is_1_1: bool
+    keeps_alive: bool
+    new_head: bytes | None
+
+
+# That of a request with a known head.
+_AS_EVER: Final = _Way(is_1_1=True, keeps_alive=True, new_head=None)
 
 
 class _Reader:
@@ -241,7 +312,7 @@ class _Reader:
             return _NOTHING
         messages, is_upgraded, _ = parsed
         head = self._keep_track(data, messages, in_body) if data else None
-        if len(messages) == 1 and not is_upgraded and self._connection.answered(*messages[0], head):
+        if len(messages) == 1 and not is_upgraded and self._connection.begins(*messages[0], head):
             self.message_consumed()
             return _NOTHING
         return parsed
@@ -283,7 +354,3 @@ def malformed(error: HttpProcessingError) -> MalformedRequest:
         # The parser's own words; what they are about follows on lines of its own.
         problem = error.message.partition(":\n")[0].rstrip(".")
     return MalformedRequest(f"This is not a request as HTTP/1.1 has it: {problem}. Nothing after it was read.")
-
-
-def _failed() -> InternalError:
-    return InternalError("Gateway error: report it with the request id of this answer")

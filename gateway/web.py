@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from gateway import codec, pages
-from gateway.connection import Connection, Server
+from gateway.connection import Server
 from gateway.endpoint import PATH, new_request_id
 from normalization.errors import NotFound
 from sandbox.milo.app import add_routes as add_milo_routes
@@ -105,10 +105,6 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     route, endpoint, mcp = pages.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
-        # What waits began before it came here.
-        begun = cast(Connection, request.protocol).take_begun()
-        if begun is not None:
-            return cast("Awaitable[web.StreamResponse]", begun.rest())
         # Almost every request is for exactly /v1; an address of another form is taken apart first.
         is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
         if not is_v1 and request.path not in _MCP_PATHS:

@@ -66,7 +66,7 @@ HUGE: Final = {
     "digits": b'{"operation": "getBalance", "credentialId": ' + b"9" * 60_000 + b"}",
     "names": b"{" + b",".join(b'"%d": 1' % number for number in range(6_000)) + b"}",
     "one name": b'{"' + b"x" * 65_000 + b'": 1}',
-    "ten megabytes": b'{"operation": "' + b"x" * 10_000_000 + b'"}',
+    "a megabyte": b'{"operation": "' + b"x" * 1_000_000 + b'"}',
 }
 
 

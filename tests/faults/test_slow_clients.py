@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +82,7 @@ async def crowd(port: int) -> AsyncIterator[dict[str, list[Slow]]]:
     try:
         for number in range(SLOW):
             kind = list(BEGINNINGS)[number % len(BEGINNINGS)]
-            _, one = await loop.create_connection(lambda kind=kind: Slow(BEGINNINGS[kind]), "127.0.0.1", port)
+            _, one = await loop.create_connection(partial(Slow, BEGINNINGS[kind]), "127.0.0.1", port)
             slow[kind].append(one)
         yield slow
     finally:
