@@ -183,3 +183,10 @@ def _account_for(answers: Sequence[Answer], rows: dict[str, JournalRow], venue: 
     assert by_status.keys() <= {200, 503}, {status: len(ids) for status, ids in by_status.items()}
     assert by_status[200] == sent_ids, "an order that was taken was not sent, or the reverse"
     assert not by_status.get(503, set()) & sent_ids, "an order was sent of which it was said that it was not"
+
+
+@pytest.fixture(autouse=True)
+def _only_in_the_long_form(request: pytest.FixtureRequest) -> None:
+    """Its waits are real seconds, and on a machine with much else to do they are not enough."""
+    if not request.config.getoption("--soak"):
+        pytest.skip("a database that is lost for seconds: make soak")
