@@ -122,7 +122,8 @@ async def test_garbage_on_the_wire_is_answered_once_or_not_at_all(tmp_path: Path
     chance = random.Random(20_260_102)
     statuses: dict[str, int] = {}
     async with served(tmp_path, {"scripted": ScriptedVenue()}) as gateway:
-        for number in range((LONG_RAW if soak else SHORT_RAW) // AT_ONCE):
+        key, credential_id = await _fresh_client(gateway)
+        for number in range(1, (LONG_RAW if soak else SHORT_RAW) // AT_ONCE + 1):
             if number * AT_ONCE % 500 == 0:
                 key, credential_id = await _fresh_client(gateway)
             requests = [_mutated_request(chance, key, credential_id) for _ in range(AT_ONCE)]

@@ -277,8 +277,8 @@ async def test_more_connections_than_there_is_room_for_are_told_so(tmp_path: Pat
     async with served(tmp_path, max_connections=3) as gateway:
         desk = Desk(gateway, await gateway.key(await gateway.account()))
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(3):
-                line = await stack.enter_async_context(desk.line())
+            lines = [await stack.enter_async_context(desk.line()) for _ in range(3)]
+            for line in lines:
                 line.send(desk.request())
                 assert (await line.answer()).startswith(b"HTTP/1.1 200 ")
             async with desk.line() as one_too_many:
@@ -286,8 +286,8 @@ async def test_more_connections_than_there_is_room_for_are_told_so(tmp_path: Pat
             assert told.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nRetry-After: 1\r\n" in told
             assert b"SERVICE_UNAVAILABLE" in told
-            line.send(desk.request())
-            assert (await line.answer()).startswith(b"HTTP/1.1 200 ")
+            lines[0].send(desk.request())
+            assert (await lines[0].answer()).startswith(b"HTTP/1.1 200 ")
         # It takes a moment to notice that they are gone.
         assert any([await desk.is_well() for _ in range(100)])
 
