@@ -50,7 +50,7 @@ class Trace:
         self.newcomer: Reply | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     error: GatewayError | None = None

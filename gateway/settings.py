@@ -39,6 +39,7 @@ _KNOWN: Final = (
     "log_format",
     "max_body_bytes",
     "max_in_flight",
+    "max_connections",
     "redis_url",
     "database_url",
     "milo_model_url",
@@ -79,9 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
-    directory. ``redis`` is where limits are counted; None: in this process. ``milo_model`` answers in the local Milo's
-    conversations, None for its built-in analyst. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once, on at most ``max_connections``; more are refused. ``database_url``
+    None keeps everything in the data directory. ``redis`` is where limits are counted; None: in this process.
+    ``milo_model`` answers in the local Milo's conversations, None for its built-in analyst. ``warnings`` are for the
+    log.
     """
 
     host: str
@@ -97,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    max_connections: int
     redis: RedisAddress | None
     database_url: DatabaseUrl | None
     milo_model: ModelConfig | None
@@ -131,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            max_connections=reader.number("max_connections", 10_000, 1, 1_000_000),
             redis=redis,
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),

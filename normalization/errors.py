@@ -14,6 +14,7 @@
     ├── PaymentRequired               402  PAYMENT_REQUIRED
     ├── RateLimited                   429  RATE_LIMITED
     ├── RequestError                  400
+    │   ├── MalformedRequest               MALFORMED_REQUEST
     │   ├── InvalidJson                    INVALID_JSON
     │   ├── MissingOperation               MISSING_OPERATION
     │   ├── UnknownOperation               UNKNOWN_OPERATION
@@ -129,6 +130,12 @@ class RateLimited(GatewayError):
 
 class RequestError(GatewayError):
     status = 400
+
+
+class MalformedRequest(RequestError):
+    """The bytes are no HTTP request that can be told from what follows it; the connection is closed."""
+
+    code = "MALFORMED_REQUEST"
 
 
 class InvalidJson(RequestError):
