@@ -8,6 +8,7 @@ import cProfile
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +19,7 @@ import msgspec
 import uvloop
 
 from benchmarks.servers.serving import Serving
-from benchmarks.usage import resident_bytes
+from benchmarks.usage import open_files, resident_bytes
 from benchmarks.wire import Accounts, Ready
 
 MODULES: Final = {
@@ -60,6 +61,8 @@ async def serve(name: str, directory: Path, callers: int, **particulars: int) ->
                     cpu_s=time.process_time(),
                     rss_bytes=resident_bytes(os.getpid()),
                     commits=serving.commits(),
+                    open_files=open_files(),
+                    threads=threading.active_count(),
                     gaps=serving.gaps(),
                 )
             )
