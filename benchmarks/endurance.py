@@ -68,11 +68,10 @@ async def measure(
     count = max(4, round(minutes * 60 / sample_s))
     samples: list[Sample] = []
     async with started("order", directory, cores, callers=CALLERS) as server:
-        requests = _requests(server.callers)
+        requests, turn = _requests(server.callers), round(per_s * sample_s)
         begun = time.monotonic()
         for number in range(count):
             tell(f"{number * sample_s / 60:.0f} of {minutes:.0f} minutes")
-            turn = round(per_s * sample_s)
             answers = await Schedule(requests, rate=per_s, count=turn).run(server.port, _CONNECTIONS)
             took = sorted(answer.seconds for answer in answers)
             held = await server.accounts()

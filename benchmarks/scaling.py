@@ -65,7 +65,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """``skew`` is Zipf's exponent. ``busiest`` is how much of a unit may be in use at the busiest moment.
 
     ``signing_cpu_us`` is what an order takes at a real venue over what it takes on paper. Each PostgreSQL has
-    ``database_cores``.
+    ``database_cores``. A venue takes ``orders_per_address_s`` from one network address.
     """
 
     accounts: int = 1_000_000
@@ -75,6 +75,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     busiest: float = 0.6
     signing_cpu_us: float = 500
     database_cores: int = 8
+    orders_per_address_s: float = 10
 
 
 class Limited(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +195,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     hottest_partition: float
     order_gib_per_day: float
+    addresses: int
 
 
 def plan(costs: Costs, demand: Demand, seed: int = SEED) -> Plan:
@@ -221,6 +223,7 @@ def plan(costs: Costs, demand: Demand, seed: int = SEED) -> Plan:
         partitions=partitions,
         hottest_partition=partition_heat,
         order_gib_per_day=orders_per_s * 86_400 * costs.order_bytes / 2**30,
+        addresses=math.ceil(orders_per_s / demand.orders_per_address_s),
     )
 
 
@@ -248,6 +251,7 @@ def rows(made: Plan) -> Sequence[tuple[str, str]]:
             f"{made.partitions:,} (the hottest has {made.hottest_partition:.2f} of an even share)",
         ),
         ("journal growth", f"{made.order_gib_per_day:,.0f} GiB a day"),
+        ("addresses to call venues from", f"{made.addresses:,}, if all orders went to one venue"),
     )
 
 
