@@ -67,6 +67,7 @@ def draw(summary: Mapping[str, Any], path: Path) -> None:
     with figure(path, "CPU µs a request", "") as axes:
         axes.barh(list(costs), list(costs.values()), xerr=errors, capsize=2)
         axes.set_xscale("log")
+        axes.set_xlim(left=10)
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
