@@ -1,10 +1,12 @@
 """Orders in Milo's words and back. Pure.
 
 ours            Milo's trigger                  Milo's amount
-market          price gte 0                     tokens; of a sale of part of a position, its percentage
-limit           buy: price lte, sell: gte       tokens; of one that only reduces, a percentage
+market          price gte 0                     units; of a sale of part of a position, its percentage
+limit           buy: price lte, sell: gte       units; of one that only reduces, a percentage
 stop            buy: price gte, sell: lte       the same
 protection      sell: rise, drop in percent     a percentage
+
+Units are a token's smallest ones, such as lamports: what the reference calls its raw amount.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def new_order(submission: Submission, position: Position | None) -> NewOrder:
     :raises VenueRejected: it is one that Milo cannot keep as it was meant.
     """
     intent = submission.intent
-    amount = _buy_amount(intent) if intent.side is Side.BUY else _sell_amount(intent, position)
+    lot = submission.instrument.lot_size
+    amount = _units(intent, lot) if intent.side is Side.BUY else _sell_amount(intent, position, lot)
     word = _WORDS[intent.side]
     return NewOrder(
         token_address=submission.instrument.venue_symbol,
@@ -185,22 +188,24 @@ def _refused(reason: Reason, text: str) -> VenueRejected:
     return VenueRejected(reason, f"{text}. Nothing was sent")
 
 
-def _buy_amount(intent: OrderIntent) -> NewAmount:
-    return NewAmount(type="absolute", amount=intent.size)
+def _units(intent: OrderIntent, lot: Decimal) -> NewAmount:
+    """The size in the token's smallest units, which are its lots."""
+    with localcontext(prec=60):
+        return NewAmount(type="absolute", amount=Decimal(int(intent.size / lot)))
 
 
-def _sell_amount(intent: OrderIntent, position: Position | None) -> NewAmount:
+def _sell_amount(intent: OrderIntent, position: Position | None, lot: Decimal) -> NewAmount:
     """A share of the position, where it is one that is sold now or that only reduces; else a number of tokens."""
     held = held_in(position)
     if not held:
         if intent.reduce_only:
             raise _refused(Reason.NO_POSITION, "there is no position to reduce")
-        return NewAmount(type="absolute", amount=intent.size)
+        return _units(intent, lot)
     if intent.reduce_only and intent.size >= held:
         return NewAmount(type="relative", percentage=_HUNDRED)
     is_share = intent.reduce_only or isinstance(intent.execution, Market)
     if not is_share or intent.size > held:
-        return NewAmount(type="absolute", amount=intent.size)
+        return _units(intent, lot)
     return NewAmount(type="relative", percentage=_percentage(intent.size, held))
 
 
@@ -287,7 +292,7 @@ def _size(
     amount = line.payload.amount
     match amount.type:
         case "absolute":
-            return _told(amount.amount)
+            return _told(amount.amount) * instrument.lot_size
         case "absolute_usd":
             value = number(line.payload.trigger.value)
             is_priced = line.payload.trigger.type == "absolute" and value > 0

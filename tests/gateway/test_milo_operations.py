@@ -18,7 +18,7 @@ from gateway.codec import Codec
 from gateway.operations.table import OPERATIONS, Group
 from gateway.operations.wire import Call, CredentialRequest
 from sandbox.milo.routes import ROUTES
-from sandbox.milo.tokens import BY_SYMBOL, SOL, USDC
+from sandbox.milo.tokens import BY_ADDRESS, BY_SYMBOL, SOL, USDC
 from storage.ports import KeyEnvironment, Scopes, Tier
 from tests.support.milo_gateway import MiloGateway, Trader, milo_gateway
 
@@ -49,8 +49,9 @@ def usd(amount: int) -> dict[str, Any]:
     return {"type": "absolute_usd", "amount": amount}
 
 
-def tokens(amount: str) -> dict[str, Any]:
-    return {"type": "absolute", "amount": amount}
+def tokens(amount: str, token: str = SOL.address) -> dict[str, Any]:
+    """So many whole tokens, in the token's smallest units."""
+    return {"type": "absolute", "amount": BY_ADDRESS[token].units(Decimal(amount))}
 
 
 class Asked(Exception):
@@ -112,6 +113,7 @@ BAD = {
     "a buy of a share": ("payload.amount.type", buy({"type": "relative", "percentage": 50}, at("gte", "0"))),
     "an amount of the wrong kind": ("payload.amount.percentage", buy(usd(5) | {"percentage": 5}, at("gte", "0"))),
     "no amount": ("payload.amount.amount", buy({"type": "absolute"}, at("gte", "0"))),
+    "half a unit": ("payload.amount.amount", buy({"type": "absolute", "amount": "1.5"}, at("gte", "0"))),
     "less than nothing": ("payload.amount.amount", buy(usd(-5), at("gte", "0"))),
     "an operator of the wrong kind": ("payload.trigger.operator", buy(usd(5), at("rise", "5"))),
     "a drop of all and more": ("payload.trigger.value", buy(usd(5), at("drop", "101", "relative"))),
@@ -333,7 +335,7 @@ LARGE = {
     "tokens at a price": ("miloCreateOrder", buy(tokens("2"), at("lte", "51"))),
     "tokens at whatever they cost": ("miloCreateOrder", buy(tokens("10"), at("gte", "0"))),
     "tokens when they are dearer": ("miloCreateOrder", buy(tokens("0.1"), at("gte", "1500"))),
-    "tokens whose price nobody knows": ("miloCreateOrder", buy(tokens("0.1"), at("gte", "0"), JUP)),
+    "tokens whose price nobody knows": ("miloCreateOrder", buy(tokens("0.1", JUP), at("gte", "0"), JUP)),
     "a percentage below a price": ("miloCreateOrder", buy(tokens("10"), at("drop", "5", "relative"))),
     "sending": ("miloSendTokens", {"recipient": ADDRESS, "token": USDC.address, "amount": "101"}),
     "sending what nobody knows the worth of": (

@@ -84,8 +84,8 @@ class Execution:
     def _bought(self, wallet: Wallet, order: Order) -> Fill:
         held = self._theses.spoken_for(wallet)
         match order.amount:
-            case Absolute(amount=amount):
-                return self._swaps.buy_amount(wallet, order.token, amount, held)
+            case Absolute(units=units):
+                return self._swaps.buy_units(wallet, order.token, units, held)
             case AbsoluteUsd(amount=usd):
                 return self._swaps.buy_usd(wallet, order.token, usd, held)
             case Relative():
@@ -98,8 +98,8 @@ class Execution:
                 units = min(self._share_of_parent(order.parent_id, percentage), sellable)
             case Relative(percentage=percentage):
                 units = int(sellable * percentage / HUNDRED)
-            case Absolute(amount=amount):
-                units = token.units(amount)
+            case Absolute(units=asked):
+                units = asked
             case AbsoluteUsd(amount=usd):
                 units = token.units(usd / self.price(token))
         if units > sellable:
