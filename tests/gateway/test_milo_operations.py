@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
@@ -265,6 +267,12 @@ async def test_a_message_that_was_not_paid_for_says_what_it_costs_and_a_proof_se
     terms = refused.json["details"]
     assert terms["acceptedHeader"] == "X-PAYMENT"
     assert terms["antiReplay"]["oneTimeIdField"] == "paymentId"
+    told = json.loads(base64.b64decode(refused.headers["PAYMENT-REQUIRED"]))
+    assert (told["x402Version"], told["error"], told["resource"]["url"]) == (2, refused.json["error"], "/v1")
+    assert [(one["asset"], one["amount"], one["payTo"]) for one in told["accepts"]] == [
+        (USDC.address, "250000", terms["recipient"]),
+        (SOL.address, "10000000", terms["recipient"]),
+    ]
     sent = await desk.ask("miloSendTokens", trader.key, credentialId=trader.credential_id,
                           recipient=terms["recipient"], token=USDC.address, amount="0.25")  # fmt: skip
     proof = {
@@ -281,11 +289,11 @@ async def test_a_message_that_was_not_paid_for_says_what_it_costs_and_a_proof_se
     assert paid.json["payment"] | {"payer": ""} == {
         "success": True,
         "transaction": sent.json["data"],
-        "network": "solana",
+        "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
         "payer": "",
         "recipient": terms["recipient"],
-        "asset": "USDC",
-        "amount": "0.25",
+        "asset": USDC.address,
+        "amount": "250000",
         "paymentId": "one",
     }
     again = await desk.ask("miloCreateConversation", trader.key, **hello, payment=proof)

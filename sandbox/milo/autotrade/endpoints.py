@@ -19,8 +19,8 @@ _MOST_WORDS: Final = 200
 
 
 class SyncShown(Wire, frozen=True, kw_only=True):
-    """``settings_updated_at`` is when the snapshot was taken. ``strategy_name`` and ``strategy_updated_at`` are None where
-    the strategy is gone or was made private."""
+    """``settings_updated_at`` is when the snapshot was taken. ``strategy_name`` and ``strategy_updated_at`` are None
+    where the strategy is gone or was made private."""
 
     strategy_id: str
     strategy_name: str | None

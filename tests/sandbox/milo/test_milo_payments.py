@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.milo.core import Core
-from sandbox.milo.tokens import SOL
+from sandbox.milo.tokens import BY_SYMBOL, SOL, USDC
 from tests.sandbox.milo.conftest import OpenMilo
 from tests.support.milo_user import MiloReply, MiloServer, MiloUser
 from tests.support.milo_words import CONVERSATIONS, send
@@ -98,6 +98,41 @@ async def test_the_refusal_is_the_references_word_for_word(milo: MiloServer) -> 
     }
 
 
+async def test_the_refusal_has_the_terms_as_x402_has_them_too(milo: MiloServer) -> None:
+    user = await spent(milo)
+    refused = await write(user)
+    told = json.loads(base64.b64decode(refused.headers["PAYMENT-REQUIRED"]))
+    accepts = told.pop("accepts")
+    assert told == {
+        "x402Version": 2,
+        "error": refused.message,
+        "resource": {
+            "url": f"{milo.url}/api/v1/users/{user.user_id}/conversations",
+            "description": "A conversation message beyond the free ones",
+            "mimeType": "application/json",
+        },
+    }
+    fields = ["recipient", "asset", "amount", "paymentId", "txSignature"]
+    assert accepts == [
+        {
+            "scheme": "exact",
+            "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
+            "amount": amount,
+            "asset": token.address,
+            "payTo": await treasury(milo),
+            "maxTimeoutSeconds": 300,
+            "extra": {
+                "assetTransferMethod": "txid",
+                "symbol": token.symbol,
+                "decimals": token.decimals,
+                "header": "X-PAYMENT",
+                "fields": fields,
+            },
+        }
+        for token, amount in ((USDC, "250000"), (SOL, "10000000"))
+    ]
+
+
 @pytest.mark.parametrize("asset", ["USDC", "SOL"])
 async def test_a_payment_that_was_made_is_taken_and_settled(milo: MiloServer, asset: str) -> None:
     user = await spent(milo)
@@ -110,11 +145,11 @@ async def test_a_payment_that_was_made_is_taken_and_settled(milo: MiloServer, as
     assert settlement == {
         "success": True,
         "transaction": proof["txSignature"],
-        "network": "solana",
+        "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
         "payer": user.wallet.address,
         "recipient": proof["recipient"],
-        "asset": asset,
-        "amount": PRICES[asset],
+        "asset": BY_SYMBOL[asset].address,
+        "amount": {"USDC": "250000", "SOL": "10000000"}[asset],
         "paymentId": "pay_001",
     }
     assert await count(user) == 3
