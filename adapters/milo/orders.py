@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from adapters.base import Submission
+from adapters.milo.refusals import reason_in
 from adapters.milo.tokens import BY_MINT
 from adapters.milo.trading import (
     NewAmount,
@@ -41,6 +42,7 @@ from normalization.orders import (
     OrderStatus,
     OrderType,
     PostOnly,
+    Rejection,
     Side,
     Stop,
     TakeProfit,
@@ -120,6 +122,7 @@ def acknowledged(created: WholeOrder, submission: Submission) -> Order:
         trigger_price=intent.trigger_price,
         reduce_only=intent.reduce_only,
         status=status,
+        rejection=_rejection(created),
         created_at_ms=submission.valid_until_ms if created.created_at is UNSET else at_ms(created.created_at),
         **_filled(created, intent.size),
     )
@@ -149,6 +152,7 @@ def order_of(line: OrderLine, positions: Mapping[str, Position], others: Mapping
         trigger_price=price if kind in (OrderType.STOP, OrderType.TAKE_PROFIT) else None,
         reduce_only=side is Side.SELL,
         status=_status(line.status, kind),
+        rejection=_rejection(line),
         created_at_ms=at_ms(line.created_at),
         **_filled(line, size),
     )
@@ -270,6 +274,13 @@ def _status(word: str, kind: OrderType) -> OrderStatus:
     status = _STATUSES[word]
     waits = status is OrderStatus.OPEN and kind in (OrderType.STOP, OrderType.TAKE_PROFIT)
     return OrderStatus.PENDING if waits else status
+
+
+def _rejection(line: OrderLine) -> Rejection | None:
+    """Why an order that was triggered could not be carried out."""
+    if line.status != "error" or not line.error:
+        return None
+    return Rejection(reason_in(line.error), line.error)
 
 
 def _filled(line: OrderLine, size: Decimal) -> dict[str, Decimal]:

@@ -104,8 +104,12 @@ def _rejected(reason: Reason) -> Callable[[_Error, Reply], VenueFailure]:
 
 
 def _bad_request(said: _Error, reply: Reply) -> VenueFailure:
-    found = (reason for pattern, reason in _REASONS if pattern.search(said.message))
-    return VenueRejected(next(found, Reason.INVALID_REQUEST), said.message[:MAX_TEXT])
+    return VenueRejected(reason_in(said.message, Reason.INVALID_REQUEST), said.message[:MAX_TEXT])
+
+
+def reason_in(text: str, otherwise: Reason = Reason.OTHER) -> Reason:
+    """Our word for what Milo says."""
+    return next((reason for pattern, reason in _REASONS if pattern.search(text)), otherwise)
 
 
 def _rate_limited(said: _Error, reply: Reply) -> VenueFailure:

@@ -404,6 +404,16 @@ async def test_common_orders_are_valued_by_what_milo_tells(careful: Careful) -> 
     assert (status, body["details"]["outcome"]) == (502, "not_sent")
 
 
+async def test_an_order_that_milo_takes_and_cannot_carry_out_is_rejected_with_milos_reason(desk: MiloGateway) -> None:
+    trader = await desk.trader()
+    refused = await trader.ask("placeMarketOrder", market="JUP", side="BUY", size="10000000")
+    assert (refused.status, refused.json["code"]) == (502, "EXCHANGE_ERROR")
+    details = refused.json["details"]
+    assert (details["outcome"], details["reason"]) == ("rejected", "INSUFFICIENT_FUNDS")
+    assert re.match(r"Insufficient funds: it takes [\d.]+ USDC \(there are", details["venueMessage"])
+    assert (await trader.told("getPositions"))["positions"] == []
+
+
 async def test_the_common_operations_trade_and_close(desk: MiloGateway) -> None:
     trader = await desk.trader()
     bought = await trader.told("placeMarketOrder", market="JUP", side="BUY", size="100", clientOrderId="first")

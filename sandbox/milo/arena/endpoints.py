@@ -15,7 +15,7 @@ from sandbox.milo.errors import not_found
 from sandbox.milo.pages import choice, page_of, paged
 from sandbox.milo.trading.holdings import Holdings, HoldingShown
 from sandbox.milo.wallets import Wallet
-from sandbox.milo.wire import Asked, Data, Wire
+from sandbox.milo.wire import Asked, Data, Wire, neat
 
 
 class StrategyNamed(Asked, frozen=True, kw_only=True):
@@ -88,7 +88,9 @@ def withdraw(call: Call) -> Reply:
         custody_wallet_address=wallet.address,
         recipient_wallet_address=recipient.address,
         transfer_txs=[
-            TransferShown(token_address=one.token.address, amount=one.token.amount(one.units), signature=one.signature)
+            TransferShown(
+                token_address=one.token.address, amount=neat(one.token.amount(one.units)), signature=one.signature
+            )
             for one in returned
         ],
     )
@@ -124,10 +126,10 @@ def _rank_shown(entrant: Entrant, account: Account, holdings: Holdings) -> RankS
         strategy_name=entrant.strategy_name,
         owner_user_id=entrant.owner_user_id,
         owner_username=entrant.owner_username,
-        pnl=figures.pnl,
-        win_rate=figures.win_rate,
-        return_pct=figures.return_pct,
-        account_value=figures.account_value,
+        pnl=neat(figures.pnl),
+        win_rate=neat(figures.win_rate),
+        return_pct=neat(figures.return_pct),
+        account_value=neat(figures.account_value),
         arena_wallet_address=entrant.wallet_address,
         current_holdings=holdings.of(entrant.wallet_id, account.units),
     )

@@ -19,7 +19,7 @@ from sandbox.milo.trading.holdings import Holdings
 from sandbox.milo.trading.orders import OrderType
 from sandbox.milo.trading.trades import Trade
 from sandbox.milo.wallets import CHAIN, Wallet
-from sandbox.milo.wire import Asked, Data, Wire, iso, positive, short
+from sandbox.milo.wire import Asked, Data, Wire, iso, neat, positive, short
 
 
 class MovementShown(Wire, frozen=True, kw_only=True):
@@ -167,10 +167,10 @@ def _transaction_shown(transaction: ChainTransaction, address: str) -> Transacti
         slot=transaction.slot,
         chain=CHAIN,
         status="confirmed",
-        fee=SOL.amount(transaction.fee),
+        fee=neat(SOL.amount(transaction.fee)),
         fee_payer=transaction.fee_payer,
         movements=[
-            MovementShown(token_address=m.token_address, amount=BY_ADDRESS[m.token_address].amount(m.units))
+            MovementShown(token_address=m.token_address, amount=neat(BY_ADDRESS[m.token_address].amount(m.units)))
             for m in own
             if m.token_address in BY_ADDRESS
         ],
@@ -188,12 +188,12 @@ def _executed_shown(trade: Trade) -> ExecutedShown:
         tx_type=trade.type,
         token_address=trade.token_address,
         signature=fill.signature,
-        amount=BY_ADDRESS[trade.token_address].amount(fill.units),
+        amount=neat(BY_ADDRESS[trade.token_address].amount(fill.units)),
         price=short(fill.price_usd),
         value=short(fill.value_usd),
         fee=short(fill.fee_usd),
         paid_token_address=fill.paid_token,
-        paid_amount=BY_ADDRESS[fill.paid_token].amount(fill.paid_units),
+        paid_amount=neat(BY_ADDRESS[fill.paid_token].amount(fill.paid_units)),
         realized_pnl=None if fill.realized_pnl_usd is None else short(fill.realized_pnl_usd),
         created_at=iso(fill.at_ms),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -112,6 +113,15 @@ async def test_every_example_of_the_document_is_taken_and_answered_as_it_shows(m
             reader.learn(example, reply)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
     assert count >= 36
+
+
+async def test_numbers_are_written_without_zeros_that_say_nothing(milo: MiloServer) -> None:
+    demo = await milo.run(open_demo_user)
+    user = MiloUser(milo, Keypair(), demo.user_id, demo.api_key, demo.wallet)
+    for part in ("orders", "positions", "arena/leaderboard", "quests", "transactions", "executed-transactions"):
+        of = "/wallets/{walletId}/" if "transactions" in part else "/users/{userId}/"
+        told = (await user.call("GET", of + part)).text
+        assert re.findall(r"[:,\[](-0(?:\.0*)?|-?\d+\.\d*0)[,}\]]", told) == [], part
 
 
 @pytest.mark.parametrize(
