@@ -31,14 +31,15 @@ BY_MINT: Final = {token.mint: token for token in TOKENS}
 def payment_required(error: PaymentRequired, url: str, description: str) -> dict[str, Any]:
     """x402's ``PaymentRequired`` for the resource at ``url``."""
     details: Mapping[str, Any] = error.details or {}
+    recipient = details.get("recipient")
     return {
         "x402Version": VERSION,
         "error": error.message,
         "resource": {"url": url, "description": description, "mimeType": "application/json"},
         "accepts": [
-            _requirement(_BY_SYMBOL[option["asset"]], Decimal(option["amount"]), str(details.get("recipient")))
+            _requirement(_BY_SYMBOL[option["asset"]], Decimal(option["amount"]), recipient)
             for option in details.get("options", ())
-            if option["asset"] in _BY_SYMBOL
+            if option["asset"] in _BY_SYMBOL and recipient
         ],
     }
 

@@ -78,6 +78,16 @@ def open_account(core: Core, wallet_id: str, address: str) -> None:
     _catch_up(core, wallet_id, address, 0)
 
 
+def open_missing(core: Core) -> None:
+    """Of deployments that a file has from before there were accounts: what was sold until now is not known."""
+    missing = core.db.rows(
+        "SELECT wallet_id, address FROM arena_deployments JOIN wallets USING (wallet_id) WHERE withdrawn_at_ms IS NULL"
+        " AND wallet_id NOT IN (SELECT wallet_id FROM arena_accounts)"
+    )
+    for wallet_id, address in missing:
+        open_account(core, wallet_id, address)
+
+
 def close_account(core: Core, wallet_id: str) -> None:
     core.db.execute("DELETE FROM arena_accounts WHERE wallet_id = ?", wallet_id)
     core.db.execute("DELETE FROM arena_states WHERE wallet_id = ?", wallet_id)

@@ -36,6 +36,7 @@ class NoDiary:
 
 
 def _start(core: Core) -> None:
+    accounts.open_missing(core)
     core.events.subscribe(OrderFilled, lambda event: accounts.note_trade(core, event))
 
 
