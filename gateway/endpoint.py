@@ -14,6 +14,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDictProxy
 
+from gateway import x402
 from gateway.admission import Admission
 from gateway.clock import Clock
 from gateway.heads import credentials_in
@@ -25,6 +26,7 @@ from normalization.errors import (
     InvalidParameter,
     MethodNotAllowed,
     PayloadTooLarge,
+    PaymentRequired,
     ServiceUnavailable,
     UnsupportedMediaType,
 )
@@ -271,6 +273,8 @@ def _error_lines(error: GatewayError) -> str:
         lines += "Allow: POST\r\n"
     if error.status == 401:
         lines += "WWW-Authenticate: Bearer\r\n"
+    if isinstance(error, PaymentRequired):
+        lines += f"{x402.HEADER}: {x402.in_header(error, PATH)}\r\n"
     return lines
 
 

@@ -7,11 +7,12 @@ back as the tool's ``payment``, or as x402's payload in the call's ``_meta``; th
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from adapters.milo.tokens import TOKENS, Token
+from gateway import x402
+from gateway.x402 import BY_MINT, FIELDS
 from mcp_server import results
 from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of, text_of
 from normalization.decimals import is_sane, plain, trimmed
@@ -20,13 +21,8 @@ from normalization.errors import PaymentRequired
 PAYMENT: Final = "x402/payment"
 RECEIPT: Final = "x402/payment-response"
 ARGUMENT: Final = "payment"
-NETWORK: Final = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
-FIELDS: Final = ("recipient", "asset", "amount", "paymentId", "txSignature")
 
-_VERSION: Final = 2
-_MAX_TIMEOUT_S: Final = 300
-_BY_SYMBOL: Final = {token.symbol: token for token in TOKENS}
-_BY_MINT: Final = {token.mint: token for token in TOKENS}
+_DESCRIPTION: Final = "A message to one of Milo's agents, beyond the free ones"
 _HOW: Final = (
     "Transfer one of the options to the recipient on Solana, wait until it is confirmed, and repeat the call with "
     "payment: its txSignature and a paymentId of your own, each never used before."
@@ -35,17 +31,10 @@ _HOW: Final = (
 
 def refusal(error: PaymentRequired, tool: str) -> bytes:
     """The result of a call that has to be paid for."""
-    details: dict[str, Any] = dict(error.details or {})
     body = {
         **results.envelope(error),
-        "paymentSupport": {**details, "fields": FIELDS, "how": _HOW},
-        "x402Version": _VERSION,
-        "resource": {"url": f"mcp://tool/{tool}", "mimeType": "application/json"},
-        "accepts": [
-            _requirement(_BY_SYMBOL[option["asset"]], Decimal(option["amount"]), str(details.get("recipient")))
-            for option in details.get("options", ())
-            if option["asset"] in _BY_SYMBOL
-        ],
+        "paymentSupport": {**(error.details or {}), "fields": FIELDS, "how": _HOW},
+        **x402.payment_required(error, f"mcp://tool/{tool}", _DESCRIPTION),
     }
     return results.of_body(msgspec.json.encode(body), is_error=True)
 
@@ -67,7 +56,7 @@ def in_meta(message: Message) -> bytes | None:
         "txSignature": _text(payload.get("txSignature")),
     }
     if given["asset"] is None or given["amount"] is None:
-        token, units = _BY_MINT.get(_text(accepted.get("asset")) or ""), _text(accepted.get("amount"))
+        token, units = BY_MINT.get(_text(accepted.get("asset")) or ""), _text(accepted.get("amount"))
         if token is not None and units is not None and units.isdecimal() and len(units) <= 18:
             given["asset"], given["amount"] = token.symbol, trimmed(Decimal(units).scaleb(-token.decimals))
     missing = [name for name, value in given.items() if value is None]
@@ -85,19 +74,6 @@ def receipt_in(body: bytes) -> bytes | None:
     """What a paid call's answer says of the payment."""
     payment = members_of(msgspec.Raw(body)).get(ARGUMENT)
     return None if payment is None else bytes(payment)
-
-
-def _requirement(token: Token, amount: Decimal, recipient: str) -> dict[str, Any]:
-    return {
-        "scheme": "exact",
-        "network": NETWORK,
-        "amount": plain(amount.scaleb(token.decimals).to_integral_value()),
-        "asset": token.mint,
-        "payTo": recipient,
-        "maxTimeoutSeconds": _MAX_TIMEOUT_S,
-        # It is proved by the transfer itself, not by a transaction that somebody else would send.
-        "extra": {"symbol": token.symbol, "decimals": token.decimals, "payload": ["paymentId", "txSignature"]},
-    }
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from normalization.decimals import ZERO
+from normalization.venue_failures import Reason
 
 
 class Side(StrEnum):
@@ -130,10 +131,17 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
         return self.execution.trigger_price if isinstance(self.execution, Stop | TakeProfit) else None
 
 
+class Rejection(msgspec.Struct, frozen=True):
+    """Why a venue rejected an order that it had taken at first, in its own words."""
+
+    reason: Reason
+    text: str
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the venue tells it. ``fee`` is what has been paid so far in the settle asset, negative for a rebate.
 
-    ``fee`` is None where the venue does not say it with the order.
+    ``fee`` is None where the venue does not say it with the order, and so is ``rejection``.
     """
 
     order_id: str
@@ -149,4 +157,5 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     fee: Decimal | None = None
     reduce_only: bool = False
     status: OrderStatus
+    rejection: Rejection | None = None
     created_at_ms: int

@@ -59,7 +59,7 @@ class StrategySync(Wire, frozen=True, kw_only=True):
     synced: bool
     strategy_id: str | UnsetType | None = UNSET
     strategy_name: str | UnsetType | None = UNSET
-    synced_at: IsoTime | UnsetType | None = UNSET
+    settings_updated_at: IsoTime | UnsetType | None = UNSET
     strategy_updated_at: IsoTime | UnsetType | None = UNSET
 
 

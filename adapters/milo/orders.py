@@ -1,10 +1,12 @@
 """Orders in Milo's words and back. Pure.
 
 ours            Milo's trigger                  Milo's amount
-market          price gte 0                     tokens; of a sale of part of a position, its percentage
-limit           buy: price lte, sell: gte       tokens; of one that only reduces, a percentage
+market          price gte 0                     units; of a sale of part of a position, its percentage
+limit           buy: price lte, sell: gte       units; of one that only reduces, a percentage
 stop            buy: price gte, sell: lte       the same
 protection      sell: rise, drop in percent     a percentage
+
+Units are a token's smallest ones, such as lamports: what the reference calls its raw amount.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from adapters.base import Submission
+from adapters.milo.refusals import reason_in
 from adapters.milo.tokens import BY_MINT
 from adapters.milo.trading import (
     NewAmount,
@@ -39,6 +42,7 @@ from normalization.orders import (
     OrderStatus,
     OrderType,
     PostOnly,
+    Rejection,
     Side,
     Stop,
     TakeProfit,
@@ -71,7 +75,8 @@ def new_order(submission: Submission, position: Position | None) -> NewOrder:
     :raises VenueRejected: it is one that Milo cannot keep as it was meant.
     """
     intent = submission.intent
-    amount = _buy_amount(intent) if intent.side is Side.BUY else _sell_amount(intent, position)
+    lot = submission.instrument.lot_size
+    amount = _units(intent, lot) if intent.side is Side.BUY else _sell_amount(intent, position, lot)
     word = _WORDS[intent.side]
     return NewOrder(
         token_address=submission.instrument.venue_symbol,
@@ -117,6 +122,7 @@ def acknowledged(created: WholeOrder, submission: Submission) -> Order:
         trigger_price=intent.trigger_price,
         reduce_only=intent.reduce_only,
         status=status,
+        rejection=_rejection(created),
         created_at_ms=submission.valid_until_ms if created.created_at is UNSET else at_ms(created.created_at),
         **_filled(created, intent.size),
     )
@@ -146,6 +152,7 @@ def order_of(line: OrderLine, positions: Mapping[str, Position], others: Mapping
         trigger_price=price if kind in (OrderType.STOP, OrderType.TAKE_PROFIT) else None,
         reduce_only=side is Side.SELL,
         status=_status(line.status, kind),
+        rejection=_rejection(line),
         created_at_ms=at_ms(line.created_at),
         **_filled(line, size),
     )
@@ -185,22 +192,24 @@ def _refused(reason: Reason, text: str) -> VenueRejected:
     return VenueRejected(reason, f"{text}. Nothing was sent")
 
 
-def _buy_amount(intent: OrderIntent) -> NewAmount:
-    return NewAmount(type="absolute", amount=intent.size)
+def _units(intent: OrderIntent, lot: Decimal) -> NewAmount:
+    """The size in the token's smallest units, which are its lots."""
+    with localcontext(prec=60):
+        return NewAmount(type="absolute", amount=Decimal(int(intent.size / lot)))
 
 
-def _sell_amount(intent: OrderIntent, position: Position | None) -> NewAmount:
+def _sell_amount(intent: OrderIntent, position: Position | None, lot: Decimal) -> NewAmount:
     """A share of the position, where it is one that is sold now or that only reduces; else a number of tokens."""
     held = held_in(position)
     if not held:
         if intent.reduce_only:
             raise _refused(Reason.NO_POSITION, "there is no position to reduce")
-        return NewAmount(type="absolute", amount=intent.size)
+        return _units(intent, lot)
     if intent.reduce_only and intent.size >= held:
         return NewAmount(type="relative", percentage=_HUNDRED)
     is_share = intent.reduce_only or isinstance(intent.execution, Market)
     if not is_share or intent.size > held:
-        return NewAmount(type="absolute", amount=intent.size)
+        return _units(intent, lot)
     return NewAmount(type="relative", percentage=_percentage(intent.size, held))
 
 
@@ -267,6 +276,13 @@ def _status(word: str, kind: OrderType) -> OrderStatus:
     return OrderStatus.PENDING if waits else status
 
 
+def _rejection(line: OrderLine) -> Rejection | None:
+    """Why an order that was triggered could not be carried out."""
+    if line.status != "error" or not line.error:
+        return None
+    return Rejection(reason_in(line.error), line.error)
+
+
 def _filled(line: OrderLine, size: Decimal) -> dict[str, Decimal]:
     """What is known of what was filled."""
     fill = line.fill
@@ -287,7 +303,7 @@ def _size(
     amount = line.payload.amount
     match amount.type:
         case "absolute":
-            return _told(amount.amount)
+            return _told(amount.amount) * instrument.lot_size
         case "absolute_usd":
             value = number(line.payload.trigger.value)
             is_priced = line.payload.trigger.type == "absolute" and value > 0

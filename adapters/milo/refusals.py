@@ -68,6 +68,8 @@ class _Envelope(msgspec.Struct, frozen=True):
     error: _Error
 
 
+# As in ``USDC:0.25,SOL:0.01``.
+_OPTION: Final = re.compile(r"(?:^|,)\s*(\w{1,20}):(\d{1,20}(?:\.\d{1,20})?)\s*(?=,|$)")
 _PLAIN: Final = msgspec.json.Decoder(_Envelope)
 
 # What Milo has one code for, by its words. They only choose the word of ours: that it was refused, its status says.
@@ -104,8 +106,12 @@ def _rejected(reason: Reason) -> Callable[[_Error, Reply], VenueFailure]:
 
 
 def _bad_request(said: _Error, reply: Reply) -> VenueFailure:
-    found = (reason for pattern, reason in _REASONS if pattern.search(said.message))
-    return VenueRejected(next(found, Reason.INVALID_REQUEST), said.message[:MAX_TEXT])
+    return VenueRejected(reason_in(said.message, Reason.INVALID_REQUEST), said.message[:MAX_TEXT])
+
+
+def reason_in(text: str, otherwise: Reason = Reason.OTHER) -> Reason:
+    """Our word for what Milo says."""
+    return next((reason for pattern, reason in _REASONS if pattern.search(text)), otherwise)
 
 
 def _rate_limited(said: _Error, reply: Reply) -> VenueFailure:
@@ -131,11 +137,11 @@ class _TermsEnvelope(msgspec.Struct, frozen=True):
 
 def _told_in_headers(reply: Reply) -> dict[str, Any]:
     """The terms again, as far as the reference has them there."""
-    options = [option.partition(":") for option in reply.headers.get("x-payment-options", "").split(",") if option]
+    options = _OPTION.findall(reply.headers.get("x-payment-options", ""))
     return {
         "acceptedHeader": reply.headers.get("x-payment-header", "X-PAYMENT"),
         "recipient": reply.headers.get("x-payment-recipient"),
-        "options": [{"asset": asset, "amount": amount} for asset, _, amount in options],
+        "options": [{"asset": asset, "amount": amount} for asset, amount in options],
     }
 
 

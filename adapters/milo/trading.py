@@ -15,7 +15,8 @@ from adapters.milo.wire import Body, IsoTime, Number, Wire
 
 
 class NewAmount(Body, frozen=True, kw_only=True):
-    """``amount`` in whole tokens (``absolute``) or US dollars; ``percentage`` of the position (``relative``)."""
+    """``amount`` in the token's smallest units (``absolute``) or US dollars; ``percentage`` of the position
+    (``relative``)."""
 
     type: str
     amount: Decimal | UnsetType = UNSET

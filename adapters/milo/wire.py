@@ -68,7 +68,7 @@ class Payment(Body, frozen=True, kw_only=True):
 
 
 class Settlement(Wire, frozen=True, kw_only=True):
-    """What Milo says of a payment that it has accepted."""
+    """What Milo says of a payment that it has accepted: x402's settlement, ``amount`` in the asset's smallest units."""
 
     success: bool = True
     transaction: str | None = None

@@ -27,7 +27,7 @@ from storage.ports import OrderState
 MAX_EVIDENCE: Final = 300
 """Characters of a venue's text that are kept and told: it may have sent a page."""
 
-REPORTED_REJECTED: Final = "the venue reports it as rejected"
+_REPORTED_REJECTED: Final = "the venue reports it as rejected"
 
 
 class Next(Enum):
@@ -87,8 +87,16 @@ def _acknowledged(submission: Submission, order: Order) -> Verdict:
         )
     state = state_of(order)
     if state is OrderState.REJECTED:
-        return Verdict(state=state, order=order, reason=Reason.OTHER, evidence=REPORTED_REJECTED)
+        reason, evidence = why_rejected(order)
+        return Verdict(state=state, order=order, reason=reason, evidence=evidence)
     return Verdict(state=state, order=order)
+
+
+def why_rejected(order: Order) -> tuple[Reason, str]:
+    """Of an order that the venue reports as rejected: the word for it, and what it says."""
+    if order.rejection is None:
+        return Reason.OTHER, _REPORTED_REJECTED
+    return order.rejection.reason, order.rejection.text[:MAX_EVIDENCE]
 
 
 def _failed(state: OrderState, following: Next, failure: VenueFailure) -> Verdict:

@@ -11,11 +11,10 @@ import msgspec
 import structlog
 
 from gateway.clock import Clock
-from gateway.orders.classification import REPORTED_REJECTED, Verdict
+from gateway.orders.classification import Verdict, why_rejected
 from gateway.orders.standing import encode_order, order_of
 from gateway.orders.states import LIVE, MOVES, UNDECIDED, sources_of, state_of
 from normalization.orders import Order
-from normalization.venue_failures import Reason
 from storage.ports import Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
 
 FIRST_CHECK_MS: Final = 250
@@ -117,7 +116,8 @@ class Ledger:
         )
         if state is OrderState.REJECTED:
             # What was kept until now says why its outcome was not known.
-            change = msgspec.structs.replace(change, reason=Reason.OTHER, evidence=REPORTED_REJECTED)
+            reason, evidence = why_rejected(order)
+            change = msgspec.structs.replace(change, reason=reason, evidence=evidence)
         try:
             return await self._apply(row, sources_of(state), change)
         except StorageUnavailable as problem:

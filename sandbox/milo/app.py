@@ -56,6 +56,7 @@ def _handler(venue: MiloVenue, route: Route) -> Handler:
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=body,
                 remote=request.remote or "",
+                url=str(request.url.with_query(None)),
             )
         )
         return web.Response(

@@ -20,9 +20,9 @@ T = TypeVar("T")
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request, after its key, its limit and the ids in its path were checked.
 
-    ``path`` has what stands for the braces; ``wallet`` is that of ``{walletId}``, the caller's own. ``headers`` have
-    lower-case names. ``allowance`` is what the limit of the route's group said: refused already, except where the group
-    lets others pay for more.
+    ``url`` is what was asked for; ``path`` has what stands for the braces; ``wallet`` is that of ``{walletId}``, the
+    caller's own. ``headers`` have lower-case names. ``allowance`` is what the limit of the route's group said: refused
+    already, except where the group lets others pay for more.
     """
 
     core: Core
@@ -32,6 +32,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     remote: str
+    url: str
     known_caller: Caller | None
     known_wallet: Wallet | None
 

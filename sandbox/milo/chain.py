@@ -122,9 +122,10 @@ class Chain:
         """A confirmed transaction."""
         return self._records.by_signature(signature)
 
-    def history(self, owner: str, limit: int, before: int | None = None) -> list[ChainTransaction]:
-        """What moved anything of ``owner``'s, newest first; those with a number below ``before`` where given."""
-        return self._records.history(owner, limit, before)
+    def history(self, owner: str, limit: int, before: int | None = None, after: int = 0) -> list[ChainTransaction]:
+        """What moved anything of ``owner``'s, newest first; with a number above ``after``, and below ``before`` where
+        given."""
+        return self._records.history(owner, limit, before, after)
 
     def slot(self, now_ms: int) -> int:
         return max(self._slot, now_ms // SLOT_MS)

@@ -150,12 +150,12 @@ class ChainRecords:
             )
         )
 
-    def history(self, address: str, limit: int, before: int | None = None) -> list[ChainTransaction]:
-        """Of one owner, newest first; those with a number below ``before`` where given."""
+    def history(self, address: str, limit: int, before: int | None = None, after: int = 0) -> list[ChainTransaction]:
+        """Of one owner, newest first; those with a number above ``after``, and below ``before`` where given."""
         rows = self._db.rows(
             _COLUMNS + "FROM chain_history JOIN chain_transactions USING (number)"
-            " WHERE address = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            address, 2**62 if before is None else before, limit,
+            " WHERE address = ? AND number > ? AND number < ? ORDER BY number DESC LIMIT ?",
+            address, after, 2**62 if before is None else before, limit,
         )  # fmt: skip
         return [_transaction(row) for row in rows]
 

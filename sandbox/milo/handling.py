@@ -17,7 +17,8 @@ from sandbox.milo.wallets import Wallet
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What came in on a route. ``headers`` have lower-case names; ``remote`` is the caller's address."""
+    """What came in on a route. ``headers`` have lower-case names; ``remote`` is the caller's address, ``url`` what it
+    asked for."""
 
     route: Route
     path: Mapping[str, str]
@@ -25,6 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     remote: str
+    url: str = ""
 
 
 def allowance(core: Core, request: Request) -> tuple[Caller | None, Allowance]:
@@ -50,6 +52,7 @@ def reply(core: Core, request: Request, caller: Caller | None, allowed: Allowanc
         headers=request.headers,
         body=request.body,
         remote=request.remote,
+        url=request.url,
         known_caller=caller,
         known_wallet=_own_wallet(core, caller, request.path),
     )

@@ -12,7 +12,7 @@ from sandbox.milo.errors import ApiError, rate_limited
 
 WINDOW_S: Final = 60
 _WINDOW_MS: Final = WINDOW_S * 1_000
-# Windows that have ended are dropped once so many are kept.
+# Windows that have ended are dropped once so many are kept, or twice as many as were left the last time.
 _KEPT: Final = 10_000
 
 
@@ -84,6 +84,7 @@ class Limiter:
     def __init__(self) -> None:
         # By group and whose: when the window opened, and the requests in it.
         self._windows: dict[tuple[Group, str], tuple[int, int]] = {}
+        self._most = _KEPT
 
     def take(self, group: Group, whose: str, now_ms: int) -> Allowance:
         """Count one request, unless the window is full: a request that is refused is not counted."""
@@ -97,6 +98,7 @@ class Limiter:
         return Allowance(group, is_allowed, group.limit - count, opened_ms + _WINDOW_MS)
 
     def _remember(self, group: Group, whose: str, opened_ms: int, count: int, now_ms: int) -> None:
-        if len(self._windows) >= _KEPT:
+        if len(self._windows) >= self._most:
             self._windows = {key: window for key, window in self._windows.items() if now_ms - window[0] < _WINDOW_MS}
+            self._most = max(_KEPT, 2 * len(self._windows))
         self._windows[group, whose] = (opened_ms, count)

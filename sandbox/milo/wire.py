@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from normalization.decimals import trimmed
 from sandbox.milo.errors import bad_request
 
 T = TypeVar("T")
@@ -61,13 +62,17 @@ def iso(at_ms: int) -> str:
 
 def plain(value: Decimal) -> str:
     """The number without an exponent and without zeros at its end."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return trimmed(value)
+
+
+def neat(value: Decimal) -> Decimal:
+    """Without zeros at its end, and no zero below zero: ``-0.00`` is ``0``."""
+    return Decimal(trimmed(value))
 
 
 def short(value: Decimal) -> Decimal:
     """With the fifteen digits that every reader of a JSON number has room for."""
-    return _SHORT.plus(value)
+    return neat(_SHORT.plus(value))
 
 
 def finite(value: Decimal, field: str) -> Decimal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
@@ -18,7 +20,7 @@ from gateway.codec import Codec
 from gateway.operations.table import OPERATIONS, Group
 from gateway.operations.wire import Call, CredentialRequest
 from sandbox.milo.routes import ROUTES
-from sandbox.milo.tokens import BY_SYMBOL, SOL, USDC
+from sandbox.milo.tokens import BY_ADDRESS, BY_SYMBOL, SOL, USDC
 from storage.ports import KeyEnvironment, Scopes, Tier
 from tests.support.milo_gateway import MiloGateway, Trader, milo_gateway
 
@@ -49,8 +51,9 @@ def usd(amount: int) -> dict[str, Any]:
     return {"type": "absolute_usd", "amount": amount}
 
 
-def tokens(amount: str) -> dict[str, Any]:
-    return {"type": "absolute", "amount": amount}
+def tokens(amount: str, token: str = SOL.address) -> dict[str, Any]:
+    """So many whole tokens, in the token's smallest units."""
+    return {"type": "absolute", "amount": BY_ADDRESS[token].units(Decimal(amount))}
 
 
 class Asked(Exception):
@@ -112,6 +115,7 @@ BAD = {
     "a buy of a share": ("payload.amount.type", buy({"type": "relative", "percentage": 50}, at("gte", "0"))),
     "an amount of the wrong kind": ("payload.amount.percentage", buy(usd(5) | {"percentage": 5}, at("gte", "0"))),
     "no amount": ("payload.amount.amount", buy({"type": "absolute"}, at("gte", "0"))),
+    "half a unit": ("payload.amount.amount", buy({"type": "absolute", "amount": "1.5"}, at("gte", "0"))),
     "less than nothing": ("payload.amount.amount", buy(usd(-5), at("gte", "0"))),
     "an operator of the wrong kind": ("payload.trigger.operator", buy(usd(5), at("rise", "5"))),
     "a drop of all and more": ("payload.trigger.value", buy(usd(5), at("drop", "101", "relative"))),
@@ -263,6 +267,12 @@ async def test_a_message_that_was_not_paid_for_says_what_it_costs_and_a_proof_se
     terms = refused.json["details"]
     assert terms["acceptedHeader"] == "X-PAYMENT"
     assert terms["antiReplay"]["oneTimeIdField"] == "paymentId"
+    told = json.loads(base64.b64decode(refused.headers["PAYMENT-REQUIRED"]))
+    assert (told["x402Version"], told["error"], told["resource"]["url"]) == (2, refused.json["error"], "/v1")
+    assert [(one["asset"], one["amount"], one["payTo"]) for one in told["accepts"]] == [
+        (USDC.address, "250000", terms["recipient"]),
+        (SOL.address, "10000000", terms["recipient"]),
+    ]
     sent = await desk.ask("miloSendTokens", trader.key, credentialId=trader.credential_id,
                           recipient=terms["recipient"], token=USDC.address, amount="0.25")  # fmt: skip
     proof = {
@@ -279,11 +289,11 @@ async def test_a_message_that_was_not_paid_for_says_what_it_costs_and_a_proof_se
     assert paid.json["payment"] | {"payer": ""} == {
         "success": True,
         "transaction": sent.json["data"],
-        "network": "solana",
+        "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
         "payer": "",
         "recipient": terms["recipient"],
-        "asset": "USDC",
-        "amount": "0.25",
+        "asset": USDC.address,
+        "amount": "250000",
         "paymentId": "one",
     }
     again = await desk.ask("miloCreateConversation", trader.key, **hello, payment=proof)
@@ -333,7 +343,7 @@ LARGE = {
     "tokens at a price": ("miloCreateOrder", buy(tokens("2"), at("lte", "51"))),
     "tokens at whatever they cost": ("miloCreateOrder", buy(tokens("10"), at("gte", "0"))),
     "tokens when they are dearer": ("miloCreateOrder", buy(tokens("0.1"), at("gte", "1500"))),
-    "tokens whose price nobody knows": ("miloCreateOrder", buy(tokens("0.1"), at("gte", "0"), JUP)),
+    "tokens whose price nobody knows": ("miloCreateOrder", buy(tokens("0.1", JUP), at("gte", "0"), JUP)),
     "a percentage below a price": ("miloCreateOrder", buy(tokens("10"), at("drop", "5", "relative"))),
     "sending": ("miloSendTokens", {"recipient": ADDRESS, "token": USDC.address, "amount": "101"}),
     "sending what nobody knows the worth of": (
@@ -392,6 +402,16 @@ async def test_common_orders_are_valued_by_what_milo_tells(careful: Careful) -> 
     assert (status, body["details"]["reason"]) == (403, "CONFIRMATION_REQUIRED")
     status, body = await careful.ask("placeMarketOrder", market="JUP", side="BUY", size="1")
     assert (status, body["details"]["outcome"]) == (502, "not_sent")
+
+
+async def test_an_order_that_milo_takes_and_cannot_carry_out_is_rejected_with_milos_reason(desk: MiloGateway) -> None:
+    trader = await desk.trader()
+    refused = await trader.ask("placeMarketOrder", market="JUP", side="BUY", size="10000000")
+    assert (refused.status, refused.json["code"]) == (502, "EXCHANGE_ERROR")
+    details = refused.json["details"]
+    assert (details["outcome"], details["reason"]) == ("rejected", "INSUFFICIENT_FUNDS")
+    assert re.match(r"Insufficient funds: it takes [\d.]+ USDC \(there are", details["venueMessage"])
+    assert (await trader.told("getPositions"))["positions"] == []
 
 
 async def test_the_common_operations_trade_and_close(desk: MiloGateway) -> None:

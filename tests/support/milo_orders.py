@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sandbox.milo.tokens import BY_SYMBOL
@@ -16,8 +17,9 @@ def usd(amount: float) -> dict[str, Any]:
     return {"type": "absolute_usd", "amount": amount}
 
 
-def tokens(amount: float) -> dict[str, Any]:
-    return {"type": "absolute", "amount": amount}
+def tokens(amount: float, symbol: str) -> dict[str, Any]:
+    """So many whole tokens, as an order has them: in the token's smallest units."""
+    return {"type": "absolute", "amount": BY_SYMBOL[symbol].units(Decimal(str(amount)))}
 
 
 def percent(percentage: float) -> dict[str, Any]:

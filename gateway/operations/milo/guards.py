@@ -13,11 +13,12 @@ from msgspec import UNSET
 
 from adapters.milo.agents import Conversation
 from adapters.milo.endpoints import GET_CONVERSATION, GET_HOLDINGS
-from adapters.milo.trading import NewOrder, OrderLine
+from adapters.milo.tokens import BY_MINT
+from adapters.milo.trading import Holding, NewOrder, OrderLine
 from adapters.milo.wire import number
 from gateway.operations.milo.common import milo
 from gateway.operations.wire import Call, money
-from normalization.decimals import ZERO, plain, product
+from normalization.decimals import plain, product
 from normalization.errors import OperationNotAllowed
 
 AUTO_TRADER: Final = "auto-trader"
@@ -35,10 +36,8 @@ async def require_small_order(call: Call, order: NewOrder) -> None:
     if amount.type == "absolute_usd":
         value: Decimal | None = amount.amount
     else:
-        price: Decimal | None = trigger.value
-        if trigger.type != "absolute" or trigger.operator != "lte":
-            price = await _price(call, order.token_address, at_least=trigger.value)
-        value = None if price is None else product(amount.amount, price)
+        is_bounded = trigger.type == "absolute" and trigger.operator == "lte"
+        value = await _worth(call, order.token_address, amount.amount, trigger.value, is_bounded=is_bounded)
     _require(value, above, "This order")
 
 
@@ -56,8 +55,7 @@ async def require_small_line(call: Call, line: OrderLine) -> None:
         if payload.amount.type == "absolute_usd":
             value = size
         elif line.token_address is not UNSET:
-            price = await _price(call, line.token_address, at_least=number(payload.trigger.value))
-            value = None if price is None else product(size, price)
+            value = await _worth(call, line.token_address, size, number(payload.trigger.value), is_bounded=False)
     _require(value, above, "This order")
 
 
@@ -65,8 +63,9 @@ async def require_small_transfer(call: Call, mint: str, amount: Decimal) -> None
     """:raises OperationNotAllowed: it is worth more than the key may move by itself, or nobody knows how much."""
     above = call.confirm_above
     if above is not None:
-        price = await _price(call, mint, at_least=ZERO)
-        _require(None if price is None else product(amount, price), above, "This transfer")
+        holding = await _holding(call, mint)
+        value = None if holding is None else product(amount, number(holding.token_usd_price))
+        _require(value, above, "This transfer")
 
 
 def require_free_hand(call: Call, what: str) -> None:
@@ -86,12 +85,23 @@ async def require_no_trader(call: Call, conversation_id: str) -> None:
             require_free_hand(call, "This conversation")
 
 
-async def _price(call: Call, mint: str, *, at_least: Decimal) -> Decimal | None:
-    """What one token may cost, None where the wallet holds none of it: Milo tells no other prices."""
-    for holding in (await milo(call).ask(GET_HOLDINGS)).data:
-        if holding.token_address == mint:
-            return max(number(holding.token_usd_price), at_least)
-    return None
+async def _worth(call: Call, mint: str, units: Decimal, trigger: Decimal, *, is_bounded: bool) -> Decimal | None:
+    """What so many of a token's smallest units may cost. ``is_bounded``: no more than at the trigger's price. None
+    where the wallet holds none of it: Milo tells no other prices."""
+    instrument = BY_MINT.get(mint)
+    if is_bounded and instrument is not None:
+        return product(product(units, instrument.lot_size), trigger)
+    holding = await _holding(call, mint)
+    if holding is None:
+        return None
+    tokens = product(units, Decimal(1).scaleb(-holding.decimals))
+    return product(tokens, max(number(holding.token_usd_price), trigger))
+
+
+async def _holding(call: Call, mint: str) -> Holding | None:
+    """What the wallet holds of a token."""
+    holdings = (await milo(call).ask(GET_HOLDINGS)).data
+    return next((holding for holding in holdings if holding.token_address == mint), None)
 
 
 def _require(value: Decimal | None, above: Decimal, what: str) -> None:

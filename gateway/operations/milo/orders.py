@@ -50,10 +50,14 @@ _OPERATORS: Final = {"absolute": ("gte", "lte"), "relative": ("rise", "drop")}
 
 
 class MiloAmount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """``amount`` of tokens (absolute) or US dollars (absolute_usd), or ``percentage`` of the position (relative)."""
+    """``amount`` of the token's smallest units (absolute: 1500000000 are 1.5 SOL) or of US dollars (absolute_usd), or
+    ``percentage`` of the position (relative).
+    """
 
     type: Literal["absolute", "absolute_usd", "relative"]
-    amount: Annotated[Decimal, Meta(description="Tokens or US dollars", examples=["50"])] | None = None
+    amount: (
+        Annotated[Decimal, Meta(description="Smallest units of the token, or US dollars", examples=["50"])] | None
+    ) = None
     percentage: Percentage | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +72,10 @@ class MiloAmount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
             require_percentage(given, "payload.amount.percentage")
         else:
             require_positive(given, "payload.amount.amount")
+        if self.type == "absolute" and given != given.to_integral_value():
+            raise InvalidParameter(
+                "payload.amount.amount", "a whole number of the token's smallest units, because the type is absolute"
+            )
 
 
 class MiloTrigger(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

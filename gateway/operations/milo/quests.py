@@ -13,7 +13,7 @@ from gateway.operations.wire import Call, Reply
 
 
 class ListQuests(PagedRequest, frozen=True, kw_only=True):
-    unlocked: Annotated[bool, Meta(description="Those that are open, or those that are not")] | None = None
+    unlocked: Annotated[bool, Meta(description="False for those that are locked, too")] | None = None
     unclaimed: Annotated[bool, Meta(description="Completed and not claimed yet")] | None = None
     claimed: bool | None = None
     mode: Literal["completed_last"] | None = None

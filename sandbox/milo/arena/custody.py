@@ -51,9 +51,9 @@ def enter(core: Core, strategy: Strategy) -> tuple[Deployment, Wallet, str]:
         wallet_id=wallet.wallet_id,
         deployed_at_ms=core.now_ms,
     )
-    accounts.open_account(core, wallet.wallet_id, wallet.address)
     deployments.add(core.db, deployment, core.now_ms + FIRST_ROUND_MS, ROUND_MS[strategy.plan.style])
     signature = _fund(core, core.wallets.trading(owner), wallet)
+    accounts.open_account(core, wallet.wallet_id, wallet.address)
     core.events.publish(ArenaDeployed(user_id=owner, at_ms=core.now_ms, strategy_id=strategy.strategy_id))
     return deployment, wallet, signature
 

@@ -6,7 +6,7 @@ owner's orders and positions.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,12 @@ CREATE UNIQUE INDEX IF NOT EXISTS arena_active ON arena_deployments (strategy_id
 _SELECT: Final = (
     "SELECT arena_user_id, owner_user_id, strategy_id, wallet_id, deployed_at_ms FROM arena_deployments WHERE "
 )
+_ENTRANTS: Final = """
+SELECT strategy_id, coalesce(name, ''), owner_user_id, coalesce(username, ''), wallet_id, address
+FROM arena_deployments JOIN wallets USING (wallet_id) LEFT JOIN strategies USING (strategy_id)
+    LEFT JOIN users ON users.user_id = owner_user_id
+WHERE withdrawn_at_ms IS NULL ORDER BY deployed_at_ms, arena_user_id
+"""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +37,17 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     strategy_id: str
     wallet_id: str
     deployed_at_ms: int
+
+
+class Entrant(NamedTuple):
+    """A deployment as everybody sees it. Of a strategy that is gone the name is empty."""
+
+    strategy_id: str
+    strategy_name: str
+    owner_user_id: str
+    owner_username: str
+    wallet_id: str
+    wallet_address: str
 
 
 def add(db: Database, deployment: Deployment, next_round_ms: int, round_ms: int) -> None:
@@ -58,10 +75,9 @@ def active_of_strategy(db: Database, strategy_id: str) -> Deployment | None:
     return None if row is None else _deployment(row)
 
 
-def all_active(db: Database) -> list[Deployment]:
+def all_active(db: Database) -> list[Entrant]:
     """Oldest first."""
-    rows = db.rows(_SELECT + "withdrawn_at_ms IS NULL ORDER BY deployed_at_ms, arena_user_id")
-    return [_deployment(row) for row in rows]
+    return [Entrant(*row) for row in db.rows(_ENTRANTS)]
 
 
 def _deployment(row: Row) -> Deployment:

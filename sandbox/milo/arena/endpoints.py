@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sandbox.milo import users
 from sandbox.milo.arena import accounts, custody, deployments
-from sandbox.milo.arena.accounts import Units
-from sandbox.milo.arena.deployments import Deployment
-from sandbox.milo.arena.performance import Direction, Performance, SortKey, Timeframe
+from sandbox.milo.arena.accounts import Account
+from sandbox.milo.arena.deployments import Deployment, Entrant
+from sandbox.milo.arena.performance import Direction, SortKey, Timeframe
 from sandbox.milo.autotrade import strategies
 from sandbox.milo.calls import Call, Reply
 from sandbox.milo.core import Core
 from sandbox.milo.errors import not_found
 from sandbox.milo.pages import choice, page_of, paged
-from sandbox.milo.tokens import BY_ADDRESS
-from sandbox.milo.trading.wallet_api import HoldingShown, holdings_of
+from sandbox.milo.trading.holdings import Holdings, HoldingShown
 from sandbox.milo.wallets import Wallet
-from sandbox.milo.wire import Asked, Data, Wire
+from sandbox.milo.wire import Asked, Data, Wire, neat
 
 
 class StrategyNamed(Asked, frozen=True, kw_only=True):
@@ -90,7 +88,9 @@ def withdraw(call: Call) -> Reply:
         custody_wallet_address=wallet.address,
         recipient_wallet_address=recipient.address,
         transfer_txs=[
-            TransferShown(token_address=one.token.address, amount=one.token.amount(one.units), signature=one.signature)
+            TransferShown(
+                token_address=one.token.address, amount=neat(one.token.amount(one.units)), signature=one.signature
+            )
             for one in returned
         ],
     )
@@ -104,14 +104,11 @@ def leaderboard(call: Call) -> Reply:
     key = SortKey(choice(call.query, "sortKey", tuple(SortKey)) or SortKey.PNL)
     direction = Direction(choice(call.query, "sortDirection", tuple(Direction)) or Direction.DESCENDING)
     accounts.catch_up(core)
-    held = accounts.holdings(core)
-    figures = accounts.performances(core, held, core.now_ms - Timeframe(timeframe).length_ms if timeframe else 0)
+    found = accounts.accounts_since(core, core.now_ms - Timeframe(timeframe).length_ms if timeframe else 0)
     ranked = deployments.all_active(core.db)
-    ranked.sort(key=lambda one: figures[one.wallet_id].by(key), reverse=direction is Direction.DESCENDING)
-    shown = [
-        _rank_shown(core, one, figures[one.wallet_id], held[one.wallet_id])
-        for one in ranked[page.offset : page.offset + page.size]
-    ]
+    ranked.sort(key=lambda one: found[one.wallet_id].figures.by(key), reverse=direction is Direction.DESCENDING)
+    holdings = Holdings(core)
+    shown = [_rank_shown(one, found[one.wallet_id], holdings) for one in ranked[page.offset : page.offset + page.size]]
     return Reply(paged(page, shown, len(ranked)))
 
 
@@ -122,18 +119,17 @@ def _custody(core: Core, deployment: Deployment) -> Wallet:
     return wallet
 
 
-def _rank_shown(core: Core, deployment: Deployment, figures: Performance, held: Units) -> RankShown:
-    wallet = _custody(core, deployment)
-    strategy, owner = strategies.find(core.db, deployment.strategy_id), users.find(core.db, deployment.owner_user_id)
+def _rank_shown(entrant: Entrant, account: Account, holdings: Holdings) -> RankShown:
+    figures = account.figures
     return RankShown(
-        strategy=deployment.strategy_id,
-        strategy_name=strategy.name if strategy else "",
-        owner_user_id=deployment.owner_user_id,
-        owner_username=owner.username if owner else "",
-        pnl=figures.pnl,
-        win_rate=figures.win_rate,
-        return_pct=figures.return_pct,
-        account_value=figures.account_value,
-        arena_wallet_address=wallet.address,
-        current_holdings=holdings_of(core, wallet, {BY_ADDRESS[address]: units for address, units in held.items()}),
+        strategy=entrant.strategy_id,
+        strategy_name=entrant.strategy_name,
+        owner_user_id=entrant.owner_user_id,
+        owner_username=entrant.owner_username,
+        pnl=neat(figures.pnl),
+        win_rate=neat(figures.win_rate),
+        return_pct=neat(figures.return_pct),
+        account_value=neat(figures.account_value),
+        arena_wallet_address=entrant.wallet_address,
+        current_holdings=holdings.of(entrant.wallet_id, account.units),
     )

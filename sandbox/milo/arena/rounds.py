@@ -36,11 +36,8 @@ class NoDiary:
 
 
 def _start(core: Core) -> None:
-    def filled(event: OrderFilled) -> None:
-        if deployments.find(core.db, event.user_id) is not None:
-            accounts.note_sale(core, event)
-
-    core.events.subscribe(OrderFilled, filled)
+    accounts.open_missing(core)
+    core.events.subscribe(OrderFilled, lambda event: accounts.note_trade(core, event))
 
 
 def _run_due(core: Core, at_ms: int) -> None:

@@ -19,12 +19,13 @@ _MOST_WORDS: Final = 200
 
 
 class SyncShown(Wire, frozen=True, kw_only=True):
-    """``strategy_name`` and ``strategy_updated_at`` are None where the strategy is gone or was made private."""
+    """``settings_updated_at`` is when the snapshot was taken. ``strategy_name`` and ``strategy_updated_at`` are None
+    where the strategy is gone or was made private."""
 
     strategy_id: str
     strategy_name: str | None
     synced: bool
-    synced_at: str
+    settings_updated_at: str
     strategy_updated_at: str | None
 
 
@@ -76,7 +77,8 @@ def update_settings(call: Call) -> Reply:
 
 def create_strategy(call: Call) -> Reply:
     """``POST /users/{userId}/auto-trade-settings/strategies``"""
-    return Reply(Data(_strategy_shown(strategies.create(call.core, call.user_id, call.asked(NewStrategy)))))
+    made = strategies.create(call.core, call.user_id, call.asked(NewStrategy))
+    return Reply(Data(_strategy_shown(made)), status=201)
 
 
 def list_strategies(call: Call) -> Reply:
@@ -150,7 +152,7 @@ def _sync_shown(call: Call, found: Settings) -> SyncShown | None:
         strategy_id=found.snapshot.strategy_id,
         strategy_name=strategy.name if strategy else None,
         synced=settings.is_synced(found, strategy),
-        synced_at=iso(found.snapshot.at_ms),
+        settings_updated_at=iso(found.snapshot.at_ms),
         strategy_updated_at=iso(strategy.updated_at_ms) if strategy else None,
     )
 

@@ -66,18 +66,16 @@ def _carry_out(core: Core, wallet: Wallet, trade: Trade, risk: RiskTolerance, jo
         journal.placed(_place(desk, wallet, _purchase(trade, risk)))
         return
     sold = _sold(core, desk, wallet, trade)
-    _place(desk, wallet, NewOrder(token=trade.token, type=OrderType.SELL, amount=Absolute(amount=sold)))
+    _place(desk, wallet, NewOrder(token=trade.token, type=OrderType.SELL, amount=Absolute(amount=Decimal(sold))))
 
 
-def _sold(core: Core, desk: Desk, wallet: Wallet, trade: Trade) -> Decimal:
-    """How many tokens: where there is a position, a sale is of it; what was deposited beside it is sold after it."""
+def _sold(core: Core, desk: Desk, wallet: Wallet, trade: Trade) -> int:
+    """How many units: where there is a position, a sale is of it; what was deposited beside it is sold after it."""
     token, position = trade.token, desk.positions.open_in(wallet.wallet_id, trade.token)
-    units = position.units if position is not None else 0
-    most = token.amount(units or core.chain.balance(wallet.address, token))
+    most = (position.units if position is not None else 0) or core.chain.balance(wallet.address, token)
     if trade.is_all:
         return most
-    wanted = token.units(trade.value_usd / core.market.price(token, core.now_ms // 1_000))
-    return min(most, token.amount(wanted))
+    return min(most, token.units(trade.value_usd / core.market.price(token, core.now_ms // 1_000)))
 
 
 def _place(desk: Desk, wallet: Wallet, new: NewOrder) -> str:

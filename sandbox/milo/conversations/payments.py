@@ -6,7 +6,6 @@ A proof names a confirmed transfer of exactly one of the accepted prices to the 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -14,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from sandbox.milo.calls import Call
-from sandbox.milo.core import Core
+from sandbox.milo.conversations import x402
+from sandbox.milo.conversations.x402 import Settlement
 from sandbox.milo.errors import ApiError, bad_request
 from sandbox.milo.limits import WINDOW_S, Group
 from sandbox.milo.tokens import SOL, USDC, Token
-from sandbox.milo.wire import Wire, encoded, plain
+from sandbox.milo.wire import plain
 
 HEADER: Final = "X-PAYMENT"
 PRICES: Final[Mapping[Token, Decimal]] = {USDC: Decimal("0.25"), SOL: Decimal("0.01")}
@@ -34,6 +34,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS payments_by_transaction ON payments (key_id, s
 
 _BY_SYMBOL: Final = {token.symbol: token for token in PRICES}
 _OPTIONS: Final = ",".join(f"{token.symbol}:{plain(price)}" for token, price in PRICES.items())
+_FIELDS: Final = ("recipient", "asset", "amount", "paymentId", "txSignature")
 _EXCEEDED: Final = "Conversation write limit exceeded. Payment is required for overage messages."
 
 
@@ -47,19 +48,6 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tx_signature: str
 
 
-class Settlement(Wire, frozen=True, kw_only=True):
-    """What ``PAYMENT-RESPONSE`` says, in base64. ``payer`` paid the chain for the transfer."""
-
-    success: bool
-    transaction: str
-    network: str
-    payer: str
-    recipient: str
-    asset: str
-    amount: Decimal
-    payment_id: str
-
-
 def charge(call: Call) -> Mapping[str, str]:
     """Take the payment for a write that is not free. The headers of its answer: none where it is free.
 
@@ -69,38 +57,36 @@ def charge(call: Call) -> Mapping[str, str]:
         return {}
     given = call.headers.get(HEADER.lower())
     if given is None:
-        raise _required(call.core, _EXCEEDED)
+        raise _required(call, _EXCEEDED)
     return _accepted(_checked(call, _read(given)))
 
 
 def _checked(call: Call, payment: Payment) -> Settlement:
     """:raises ApiError: 402; says what was expected."""
-    core, treasury = call.core, call.core.chain.treasury
+    treasury = call.core.chain.treasury
     token = _BY_SYMBOL.get(payment.asset)
     if token is None:
-        raise _not_accepted(core, f"`asset` must be one of {', '.join(_BY_SYMBOL)}")
+        raise _not_accepted(call, f"`asset` must be one of {', '.join(_BY_SYMBOL)}")
     price = PRICES[token]
     if payment.recipient != treasury:
-        raise _not_accepted(core, f"`recipient` must be {treasury}")
+        raise _not_accepted(call, f"`recipient` must be {treasury}")
     if payment.amount != price:
-        raise _not_accepted(core, f"`amount` must be {plain(price)} for {token.symbol}")
+        raise _not_accepted(call, f"`amount` must be {plain(price)} for {token.symbol}")
     _require_unused(call, payment)
-    found = core.chain.transaction(payment.tx_signature)
+    found = call.core.chain.transaction(payment.tx_signature)
     if found is None:
-        raise _not_accepted(core, "`txSignature` must be that of a confirmed transaction on this chain")
+        raise _not_accepted(call, "`txSignature` must be that of a confirmed transaction on this chain")
     paid = token.amount(found.gained(treasury, token.address))
     if paid != price:
         sent = plain(max(paid, Decimal(0)))
-        raise _not_accepted(core, f"the transaction must send {plain(price)} {token.symbol} to {treasury}, not {sent}")
+        raise _not_accepted(call, f"the transaction must send {plain(price)} {token.symbol} to {treasury}, not {sent}")
     _use(call, payment)
     return Settlement(
-        success=True,
         transaction=payment.tx_signature,
-        network="solana",
         payer=found.fee_payer,
+        amount=str(token.units(price)),
+        asset=token.address,
         recipient=treasury,
-        asset=token.symbol,
-        amount=price,
         payment_id=payment.payment_id,
     )
 
@@ -108,9 +94,9 @@ def _checked(call: Call, payment: Payment) -> Settlement:
 def _require_unused(call: Call, payment: Payment) -> None:
     db, key_id = call.core.db, call.caller.key_id
     if db.row("SELECT 1 FROM payments WHERE key_id = ? AND payment_id = ?", key_id, payment.payment_id) is not None:
-        raise _not_accepted(call.core, "`paymentId` must be one that was not used before")
+        raise _not_accepted(call, "`paymentId` must be one that was not used before")
     if db.row("SELECT 1 FROM payments WHERE key_id = ? AND signature = ?", key_id, payment.tx_signature) is not None:
-        raise _not_accepted(call.core, "`txSignature` must be that of a transaction that was not used before")
+        raise _not_accepted(call, "`txSignature` must be that of a transaction that was not used before")
 
 
 def _use(call: Call, payment: Payment) -> None:
@@ -136,16 +122,16 @@ def _read(given: str) -> Payment:
 
 
 def _accepted(settlement: Settlement) -> Mapping[str, str]:
-    told = base64.b64encode(encoded(settlement)).decode()
-    return {"PAYMENT-RESPONSE": told, "X-PAYMENT-RESPONSE": told, "X-Billing-Mode": "payg"}
+    told = x402.in_header(settlement)
+    return {x402.RESPONSE_HEADER: told, f"X-{x402.RESPONSE_HEADER}": told, "X-Billing-Mode": "payg"}
 
 
-def _not_accepted(core: Core, why: str) -> ApiError:
-    return _required(core, f"Payment not accepted: {why}.")
+def _not_accepted(call: Call, why: str) -> ApiError:
+    return _required(call, f"Payment not accepted: {why}.")
 
 
-def _required(core: Core, message: str) -> ApiError:
-    treasury = core.chain.treasury
+def _required(call: Call, message: str) -> ApiError:
+    treasury = call.core.chain.treasury
     headers = {
         "X-Payment-Required": "true",
         "X-Payment-Header": HEADER,
@@ -153,6 +139,9 @@ def _required(core: Core, message: str) -> ApiError:
         "X-Payment-Options": _OPTIONS,
         "X-Payment-Id-Field": "paymentId",
         "X-Payment-Tx-Field": "txSignature",
+        x402.REQUIRED_HEADER: x402.terms(
+            error=message, url=call.url, prices=PRICES, pay_to=treasury, header=HEADER, fields=_FIELDS
+        ),
     }
     return ApiError(402, "payment_required", message, _details(treasury), headers)
 

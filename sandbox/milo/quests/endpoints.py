@@ -52,7 +52,8 @@ def list_quests(call: Call) -> Reply:
     chosen = [
         standing
         for standing in records.standings_of(call.core.db, call.user_id)
-        if standing.is_unlocked is (unlocked is not False)
+        # False takes the filter away that is there unless asked otherwise.
+        if (standing.is_unlocked or unlocked is False)
         and unclaimed in (None, standing.is_completed and not standing.is_claimed)
         and claimed in (None, standing.is_claimed)
     ]

@@ -48,11 +48,14 @@ class OrderBook:
             order.parent_id, order.thesis_id, order.fires_rising, self._ticks(order), _encode(order),
         )  # fmt: skip
 
-    def update(self, order: Order) -> None:
-        """As it is now."""
+    def update(self, before: Order, after: Order) -> None:
+        """``after`` in place of ``before``. A column that is written costs its indexes: only those that differ are."""
+        was, now = self._indexed(before), self._indexed(after)
+        changed = {column: value for column, value in now.items() if value != was[column]}
+        assignments = "".join(f", {column} = ?" for column in changed)
         self._db.execute(
-            "UPDATE orders SET status = ?, thesis_id = ?, trigger_ticks = ?, record = ? WHERE number = ?",
-            order.status.value, order.thesis_id, self._ticks(order), _encode(order), order.number,
+            f"UPDATE orders SET record = ?{assignments} WHERE number = ?",  # noqa: S608
+            _encode(after), *changed.values(), after.number,
         )  # fmt: skip
 
     def find(self, order_id: str) -> Order | None:
@@ -113,6 +116,10 @@ class OrderBook:
     def numbered(self, number: int) -> Order:
         """:raises LookupError: there is none."""
         return _decode(self._db.value("SELECT record FROM orders WHERE number = ?", number))
+
+    def _indexed(self, order: Order) -> dict[str, object]:
+        """The columns of what can change in an order and is looked for."""
+        return {"status": order.status.value, "thesis_id": order.thesis_id, "trigger_ticks": self._ticks(order)}
 
     def _ticks(self, order: Order) -> int | None:
         price = order.trigger_price

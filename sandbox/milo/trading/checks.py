@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from sandbox.milo.errors import bad_request
-from sandbox.milo.tokens import USDC
+from sandbox.milo.tokens import USDC, Token
 from sandbox.milo.trading.orders import (
     Absolute,
     AbsoluteTrigger,
@@ -33,16 +33,24 @@ def check(new: NewOrder) -> None:
     """:raises ApiError: 400; what was expected."""
     if new.status not in _FIRST_STATUSES:
         raise bad_request("`status` must be active, paused or draft", field="status")
-    _check_amount(new.amount, new.type)
+    _check_amount(new.amount, new.type, new.token)
     _check_trigger(new.trigger)
     if new.take_profits or new.stop_losses:
         _check_dependants(new)
 
 
-def _check_amount(amount: Amount, type_: OrderType) -> None:
+def _check_amount(amount: Amount, type_: OrderType, token: Token) -> None:
+    field = "payload.amount.amount"
     match amount:
-        case Absolute(amount=number) | AbsoluteUsd(amount=number):
-            positive(number, "payload.amount.amount")
+        case Absolute(amount=number):
+            if positive(number, field) != number.to_integral_value():
+                raise bad_request(
+                    f"`{field}` must be a whole number of the token's smallest units: {token.units(Decimal(1))} are"
+                    f" 1 {token.symbol}",
+                    field=field,
+                )
+        case AbsoluteUsd(amount=number):
+            positive(number, field)
         case Relative(percentage=percentage):
             if type_ is OrderType.BUY:
                 raise bad_request(

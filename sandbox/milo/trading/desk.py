@@ -160,8 +160,8 @@ class Desk:
         if not sellable:
             raise bad_request(f"There is no {token.symbol} to sell, neither in a position nor in the wallet")
         match new.amount:
-            case Absolute(amount=amount):
-                asked = token.units(amount)
+            case Absolute(units=units):
+                asked = units
             case AbsoluteUsd(amount=usd) if new.trigger == AT_ONCE:
                 asked = token.units(usd / self._execution.price(token))
             case _:

@@ -84,8 +84,8 @@ class Execution:
     def _bought(self, wallet: Wallet, order: Order) -> Fill:
         held = self._theses.spoken_for(wallet)
         match order.amount:
-            case Absolute(amount=amount):
-                return self._swaps.buy_amount(wallet, order.token, amount, held)
+            case Absolute(units=units):
+                return self._swaps.buy_units(wallet, order.token, units, held)
             case AbsoluteUsd(amount=usd):
                 return self._swaps.buy_usd(wallet, order.token, usd, held)
             case Relative():
@@ -98,8 +98,8 @@ class Execution:
                 units = min(self._share_of_parent(order.parent_id, percentage), sellable)
             case Relative(percentage=percentage):
                 units = int(sellable * percentage / HUNDRED)
-            case Absolute(amount=amount):
-                units = token.units(amount)
+            case Absolute(units=asked):
+                units = asked
             case AbsoluteUsd(amount=usd):
                 units = token.units(usd / self.price(token))
         if units > sellable:
@@ -117,7 +117,8 @@ class Execution:
 
     def _enter(self, order: Order, fill: Fill, position: Position) -> None:
         entered = position.bought(fill.units, fill.value_usd + fill.fee_usd, self._core.now_ms)
-        self._registers.positions.put(msgspec.structs.replace(entered, status=PositionStatus.ACTIVE))
+        entered = msgspec.structs.replace(entered, status=PositionStatus.ACTIVE)
+        self._registers.positions.update(position, entered)
         for child in self._registers.book.children(order.order_id):
             if child.status is OrderStatus.DRAFT:
                 self._registers.change(child, status=OrderStatus.ACTIVE, entry_price=fill.price_usd)
@@ -125,7 +126,7 @@ class Execution:
     def _leave(self, order: Order, fill: Fill, position: Position) -> Fill:
         """The fill with what it made over what was paid for what it sold."""
         left = position.sold(fill.units, fill.value_usd - fill.fee_usd, self._core.now_ms)
-        self._registers.positions.put(left)
+        self._registers.positions.update(position, left)
         return msgspec.structs.replace(fill, realized_pnl_usd=left.realized_usd - position.realized_usd)
 
     def _publish(self, order: Order, fill: Fill) -> None:

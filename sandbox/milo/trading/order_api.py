@@ -25,7 +25,7 @@ from sandbox.milo.trading.orders import (
     TakeProfit,
     Trigger,
 )
-from sandbox.milo.wire import Asked, Data, Wire, iso, short
+from sandbox.milo.wire import Asked, Data, Wire, iso, neat, short
 
 
 class PayloadAsked(Asked, frozen=True, kw_only=True):
@@ -195,7 +195,7 @@ def _dependant_shown(dependant: Dependant) -> DependantShown:
 def _fill_shown(order: Order, fill: Fill) -> FillShown:
     return FillShown(
         signature=fill.signature,
-        amount=order.token.amount(fill.units),
+        amount=neat(order.token.amount(fill.units)),
         price=short(fill.price_usd),
         value=short(fill.value_usd),
         fee=short(fill.fee_usd),

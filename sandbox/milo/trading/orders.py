@@ -46,9 +46,13 @@ class _Amount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Absolute(_Amount, frozen=True, kw_only=True, tag="absolute"):
-    """Whole tokens: 1.5 is one and a half."""
+    """The token's smallest units: 1500000000 of SOL, whose units are lamports, are one and a half."""
 
     amount: Decimal
+
+    @property
+    def units(self) -> int:
+        return int(self.amount)
 
 
 class AbsoluteUsd(_Amount, frozen=True, kw_only=True, tag="absolute_usd"):

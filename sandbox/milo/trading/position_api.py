@@ -14,7 +14,7 @@ from sandbox.milo.trading.desk import Closed, Desk
 from sandbox.milo.trading.order_api import OrderShown, orders_shown
 from sandbox.milo.trading.orders import Order, SubType
 from sandbox.milo.trading.positions import Position, PositionStatus
-from sandbox.milo.wire import Data, Wire, iso, short
+from sandbox.milo.wire import Data, Wire, iso, neat, short
 
 
 class PositionShown(Wire, frozen=True, kw_only=True):
@@ -109,12 +109,12 @@ def _position_shown(core: Core, position: Position, orders: Sequence[Order]) -> 
         wallet_id=position.wallet_id,
         token_address=position.token_address,
         status=position.status,
-        amount=amount,
-        bought_amount=token.amount(position.bought_units),
-        sold_amount=token.amount(position.sold_units),
+        amount=neat(amount),
+        bought_amount=neat(token.amount(position.bought_units)),
+        sold_amount=neat(token.amount(position.sold_units)),
         invested_amount=short(position.invested_usd),
         average_entry_price=None if average is None else short(average),
-        current_price=price,
+        current_price=neat(price),
         current_value=short(amount * price),
         realized_pnl=short(position.realized_usd),
         unrealized_pnl=short(amount * price - position.basis_usd),

@@ -132,12 +132,15 @@ class Positions:
         )  # fmt: skip
         return position
 
-    def put(self, position: Position) -> None:
-        """As it is now."""
-        self._db.execute(
-            "UPDATE positions SET status = ?, record = ? WHERE number = ?",
-            position.status.value, _encode(position), position.number,
-        )  # fmt: skip
+    def update(self, before: Position, after: Position) -> None:
+        """``after`` in place of ``before``. Writing the status costs its indexes: the same is not written again."""
+        if after.status is before.status:
+            self._db.execute("UPDATE positions SET record = ? WHERE number = ?", _encode(after), after.number)
+        else:
+            self._db.execute(
+                "UPDATE positions SET status = ?, record = ? WHERE number = ?",
+                after.status.value, _encode(after), after.number,
+            )  # fmt: skip
 
     def find(self, thesis_id: str) -> Position | None:
         return self._first("thesis_id = ?", thesis_id)

@@ -25,5 +25,5 @@ class Registers:
     def change(self, order: Order, **changes: Any) -> Order:
         """The order with other values, stored."""
         changed = msgspec.structs.replace(order, updated_at_ms=self._core.now_ms, **changes)
-        self.book.update(changed)
+        self.book.update(order, changed)
         return changed

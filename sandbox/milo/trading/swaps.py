@@ -54,13 +54,13 @@ class Swaps:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def buy_amount(self, wallet: Wallet, token: Token, amount: Decimal, spoken_for: int) -> Fill:
-        """Buy so many tokens.
+    def buy_units(self, wallet: Wallet, token: Token, units: int, spoken_for: int) -> Fill:
+        """Buy so many of a token's smallest units.
 
         :raises CannotTrade: too little to pay with, or too small.
         """
-        price = self._buy_price(token, amount * self._price(token))
-        return self._buy(wallet, token, token.units(amount), price, spoken_for)
+        price = self._buy_price(token, token.amount(units) * self._price(token))
+        return self._buy(wallet, token, units, price, spoken_for)
 
     def buy_usd(self, wallet: Wallet, token: Token, usd: Decimal, spoken_for: int) -> Fill:
         """Spend so many US dollars, the fee among them.

@@ -39,7 +39,8 @@ class Theses:
             return self._registers.change(order, thesis_id=wallet_position.thesis_id)
         ended = self._positions.find(order.thesis_id)
         if ended is not None:
-            self._positions.put(msgspec.structs.replace(ended, status=PositionStatus.PENDING, closed_at_ms=None))
+            pending = msgspec.structs.replace(ended, status=PositionStatus.PENDING, closed_at_ms=None)
+            self._positions.update(ended, pending)
         return order
 
     def spoken_for(self, wallet: Wallet) -> int:
@@ -57,7 +58,7 @@ class Theses:
 
     def take_out(self, position: Position, units: int) -> None:
         if units:
-            self._positions.put(position.withdrawn(units, self._core.now_ms))
+            self._positions.update(position, position.withdrawn(units, self._core.now_ms))
             self.refresh(position.thesis_id)
 
     def refresh(self, thesis_id: str | None) -> None:
@@ -72,7 +73,7 @@ class Theses:
             return
         is_over = status is PositionStatus.NOT_ACTIVE
         closed_at_ms = self._core.now_ms if is_over else None
-        self._positions.put(msgspec.structs.replace(position, status=status, closed_at_ms=closed_at_ms))
+        self._positions.update(position, msgspec.structs.replace(position, status=status, closed_at_ms=closed_at_ms))
         if is_over and position.bought_units:
             self._publish_closed(position)
 

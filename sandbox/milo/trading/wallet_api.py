@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
-from decimal import ROUND_DOWN, Decimal
-from typing import Final
+from decimal import Decimal
 
-from msgspec import field
 from solders.pubkey import Pubkey
 
 from sandbox.milo.calls import Call, Reply
@@ -17,32 +13,13 @@ from sandbox.milo.core import Core
 from sandbox.milo.errors import bad_request
 from sandbox.milo.events import TokensSent
 from sandbox.milo.pages import choice, cursor_of, cursored
-from sandbox.milo.tokens import BY_ADDRESS, SOL, TOKENS, AssetClass, Token, known_token
+from sandbox.milo.tokens import BY_ADDRESS, SOL, TOKENS, Token, known_token
 from sandbox.milo.trading.desk import Desk
+from sandbox.milo.trading.holdings import Holdings
 from sandbox.milo.trading.orders import OrderType
 from sandbox.milo.trading.trades import Trade
 from sandbox.milo.wallets import CHAIN, Wallet
-from sandbox.milo.wire import Asked, Data, Wire, iso, plain, positive, short
-
-_USD: Final = Decimal("0.01")
-_SOL: Final = Decimal("1E-9")
-_NAMESPACE: Final = uuid.UUID("7f0c8cde-6f0b-4c44-9c1f-5b1f1a0f7c1d")
-
-
-class HoldingShown(Wire, frozen=True, kw_only=True):
-    """``total_holdings`` in the token's smallest units; everything but ``decimals`` is text, as in the reference."""
-
-    id: str
-    token_address: str
-    chain: str
-    decimals: int
-    asset_class: AssetClass
-    total_holdings: str
-    token_usd_price: str = field(name="tokenUSDPrice")
-    token_sol_price: str
-    total_usd_value: str = field(name="totalUSDval")
-    total_sol_value: str = field(name="totalSolval")
-    updated_at: str
+from sandbox.milo.wire import Asked, Data, Wire, iso, neat, positive, short
 
 
 class MovementShown(Wire, frozen=True, kw_only=True):
@@ -94,14 +71,8 @@ class SendAsked(Asked, frozen=True, kw_only=True):
 def holdings(call: Call) -> Reply:
     """``GET /wallets/{walletId}/holdings``: the tokens of which there is something, the dearest first"""
     core, wallet = call.core, call.wallet
-    held = {token: core.chain.balance(wallet.address, token) for token in TOKENS}
-    return Reply(Data(holdings_of(core, wallet, held)))
-
-
-def holdings_of(core: Core, wallet: Wallet, held: Mapping[Token, int]) -> list[HoldingShown]:
-    """``held`` are units."""
-    shown = [_holding_shown(core, wallet, token, units) for token, units in held.items() if units]
-    return sorted(shown, key=lambda holding: -Decimal(holding.total_usd_value))
+    held = {token.address: core.chain.balance(wallet.address, token) for token in TOKENS}
+    return Reply(Data(Holdings(core).of(wallet.wallet_id, held)))
 
 
 def transactions(call: Call) -> Reply:
@@ -189,24 +160,6 @@ def _check_funds(core: Core, wallet: Wallet, recipient: str, token: Token, units
         )
 
 
-def _holding_shown(core: Core, wallet: Wallet, token: Token, units: int) -> HoldingShown:
-    second, amount = core.now_ms // 1_000, token.amount(units)
-    price, sol = core.market.price(token, second), core.market.price(SOL, second)
-    return HoldingShown(
-        id=str(uuid.uuid5(_NAMESPACE, f"{wallet.wallet_id}/{token.address}")),
-        token_address=token.address,
-        chain=CHAIN,
-        decimals=token.decimals,
-        asset_class=token.asset_class,
-        total_holdings=str(units),
-        token_usd_price=plain(price),
-        token_sol_price=plain((price / sol).quantize(_SOL)),
-        total_usd_value=f"{(amount * price).quantize(_USD, ROUND_DOWN)}",
-        total_sol_value=plain((amount * price / sol).quantize(_SOL, ROUND_DOWN)),
-        updated_at=iso(core.now_ms),
-    )
-
-
 def _transaction_shown(transaction: ChainTransaction, address: str) -> TransactionShown:
     own = [movement for movement in transaction.movements() if movement.owner == address]
     return TransactionShown(
@@ -214,10 +167,10 @@ def _transaction_shown(transaction: ChainTransaction, address: str) -> Transacti
         slot=transaction.slot,
         chain=CHAIN,
         status="confirmed",
-        fee=SOL.amount(transaction.fee),
+        fee=neat(SOL.amount(transaction.fee)),
         fee_payer=transaction.fee_payer,
         movements=[
-            MovementShown(token_address=m.token_address, amount=BY_ADDRESS[m.token_address].amount(m.units))
+            MovementShown(token_address=m.token_address, amount=neat(BY_ADDRESS[m.token_address].amount(m.units)))
             for m in own
             if m.token_address in BY_ADDRESS
         ],
@@ -235,12 +188,12 @@ def _executed_shown(trade: Trade) -> ExecutedShown:
         tx_type=trade.type,
         token_address=trade.token_address,
         signature=fill.signature,
-        amount=BY_ADDRESS[trade.token_address].amount(fill.units),
+        amount=neat(BY_ADDRESS[trade.token_address].amount(fill.units)),
         price=short(fill.price_usd),
         value=short(fill.value_usd),
         fee=short(fill.fee_usd),
         paid_token_address=fill.paid_token,
-        paid_amount=BY_ADDRESS[fill.paid_token].amount(fill.paid_units),
+        paid_amount=neat(BY_ADDRESS[fill.paid_token].amount(fill.paid_units)),
         realized_pnl=None if fill.realized_pnl_usd is None else short(fill.realized_pnl_usd),
         created_at=iso(fill.at_ms),
     )

@@ -32,6 +32,8 @@ from normalization.venue_failures import Reason, VenueRejected
 from sandbox.milo import tokens as sandbox
 
 SOL = MARKETS.resolve("SOL-USD")
+# In lamports.
+ONE = "1000000000"
 HELD = Position(thesis_id="t", status="active", amount="4", average_entry_price="100", token_address=SOL.venue_symbol)
 
 
@@ -49,12 +51,12 @@ def shape(new: Any) -> tuple[str, str, str, str, str]:
 @pytest.mark.parametrize(
     ("side", "execution", "reduce_only", "expected"),
     [
-        (Side.BUY, Market(), False, ("buy", "absolute", "1", "gte", "0")),
+        (Side.BUY, Market(), False, ("buy", "absolute", ONE, "gte", "0")),
         (Side.SELL, Market(), False, ("sell", "relative", "25", "gte", "0")),
-        (Side.BUY, Limit(price=Decimal(90)), False, ("buy", "absolute", "1", "lte", "90")),
-        (Side.SELL, Limit(price=Decimal(110)), False, ("sell", "absolute", "1", "gte", "110")),
+        (Side.BUY, Limit(price=Decimal(90)), False, ("buy", "absolute", ONE, "lte", "90")),
+        (Side.SELL, Limit(price=Decimal(110)), False, ("sell", "absolute", ONE, "gte", "110")),
         (Side.SELL, Limit(price=Decimal(110)), True, ("sell", "relative", "25", "gte", "110")),
-        (Side.BUY, Stop(trigger_price=Decimal(110)), False, ("buy", "absolute", "1", "gte", "110")),
+        (Side.BUY, Stop(trigger_price=Decimal(110)), False, ("buy", "absolute", ONE, "gte", "110")),
         (Side.SELL, Stop(trigger_price=Decimal(90)), True, ("sell", "relative", "25", "lte", "90")),
     ],
 )
@@ -65,8 +67,8 @@ def test_orders_become_triggers(side: Side, execution: Execution, reduce_only: b
 def test_more_than_a_position_is_all_of_it_where_it_only_reduces_and_a_number_of_tokens_where_not() -> None:
     all_of_it = orders.new_order(submission(Side.SELL, Market(), "9", reduce_only=True), HELD)
     assert shape(all_of_it)[1:3] == ("relative", "100")
-    assert shape(orders.new_order(submission(Side.SELL, Market(), "9"), HELD))[1:3] == ("absolute", "9")
-    assert shape(orders.new_order(submission(Side.SELL, Market(), "9"), None))[1:3] == ("absolute", "9")
+    assert shape(orders.new_order(submission(Side.SELL, Market(), "9"), HELD))[1:3] == ("absolute", "9000000000")
+    assert shape(orders.new_order(submission(Side.SELL, Market(), "9"), None))[1:3] == ("absolute", "9000000000")
     with pytest.raises(VenueRejected) as refused:
         orders.new_order(submission(Side.SELL, Market(), reduce_only=True), None)
     assert refused.value.reason is Reason.NO_POSITION
@@ -126,7 +128,7 @@ def test_what_milo_has_nothing_like_is_refused(side: Side, execution: Execution,
 
 
 def line(**changed: Any) -> OrderLine:
-    amount = changed.pop("amount", {"type": "absolute", "amount": "2"})
+    amount = changed.pop("amount", {"type": "absolute", "amount": "2000000000"})
     trigger = changed.pop("trigger", {"type": "absolute", "operator": "lte", "value": "90"})
     kind = changed.get("type", "buy")
     whole = {
@@ -206,9 +208,24 @@ def test_the_body_is_as_the_reference_has_it() -> None:
     new = orders.new_order(submission(Side.BUY, Market(), "0.5"), None)
     assert encoded(new) == (
         b'{"tokenAddress":"So11111111111111111111111111111111111111112","type":"buy","status":"active","payload":'
-        b'{"type":"buy","amount":{"type":"absolute","amount":0.5},"trigger":{"type":"absolute","trigger":"price",'
+        b'{"type":"buy","amount":{"type":"absolute","amount":500000000},"trigger":{"type":"absolute","trigger":"price",'
         b'"operator":"gte","value":0}}}'
     )
+
+
+@given(symbol=st.sampled_from([token.symbol for token in TOKENS]), units=st.integers(1, 10**18 - 1))
+def test_a_size_is_sent_in_the_tokens_smallest_units_and_read_back_as_it_was(symbol: str, units: int) -> None:
+    instrument = MARKETS.resolve(symbol)
+    size = units * instrument.lot_size
+    execution = Limit(price=Decimal(1))
+    intent = OrderIntent(symbol=instrument.symbol, side=Side.BUY, size=size, execution=execution, reduce_only=False)
+    asked = Submission(intent=intent, instrument=instrument, client_id="c", valid_until_ms=1)
+    sent = encoded(orders.new_order(asked, None).payload.amount)
+    assert sent == b'{"type":"absolute","amount":%d}' % units
+    told = line(amount=json.loads(sent), tokenAddress=instrument.venue_symbol)
+    order = orders.order_of(told, {}, {})
+    assert order is not None
+    assert order.size == size
 
 
 def test_the_tokens_are_those_of_the_local_milo_and_are_found_by_ticker_and_by_mint() -> None:

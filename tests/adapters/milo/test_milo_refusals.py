@@ -117,5 +117,13 @@ def test_terms_that_cannot_be_read_are_taken_from_the_headers() -> None:
     assert failure.terms["options"] == [{"asset": "USDC", "amount": "0.25"}, {"asset": "SOL", "amount": "0.01"}]
 
 
+@pytest.mark.parametrize("told", ["", "USDC", "USDC:", "USDC:lots", ":0.25", "USDC:1e9", "USDC:-1", ",,", "USDC:NaN"])
+def test_options_that_are_none_are_not_told(told: str) -> None:
+    headers = {"x-payment-options": f"{told},SOL:0.01"}
+    failure = judge(Action.SET, said(402, "payment_required", details="pay!", headers=headers))
+    assert isinstance(failure, VenuePaymentRequired)
+    assert failure.terms["options"] == [{"asset": "SOL", "amount": "0.01"}]
+
+
 def test_a_success_is_no_refusal() -> None:
     assert all(judge(Action.PLACE, Reply(status=status, body=b"")) is None for status in (200, 201, 202, 204))

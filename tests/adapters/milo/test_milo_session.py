@@ -127,9 +127,9 @@ async def test_what_looks_like_an_order_is_named_and_never_taken_for_it(desk: De
     execution = Limit(price=Decimal("0.1"))
     asked = desk.submission(Side.BUY, execution, "50")
     ours = await desk.session.place_order(asked)
-    other_size = await place(desk.user, "buy", "JUP", tokens(51), at("lte", 0.1))
-    other_price = await place(desk.user, "buy", "JUP", tokens(50), at("lte", 0.11))
-    twin = await place(desk.user, "buy", "JUP", tokens(50), at("lte", 0.1))
+    other_size = await place(desk.user, "buy", "JUP", tokens(51, "JUP"), at("lte", 0.1))
+    other_price = await place(desk.user, "buy", "JUP", tokens(50, "JUP"), at("lte", 0.11))
+    twin = await place(desk.user, "buy", "JUP", tokens(50, "JUP"), at("lte", 0.1))
     now = desk.milo.clock.now_ms()
     alike = await desk.session.find_alike(asked.intent, JUP, since, now)
     assert {order.order_id for order in alike} == {ours.order_id, twin["id"]}
@@ -150,14 +150,14 @@ async def test_an_id_never_leads_elsewhere(desk: Desk, order_id: str) -> None:
 async def test_canceling_all_of_a_market_leaves_the_others(desk: Desk) -> None:
     await desk.session.place_order(desk.submission(Side.BUY, Limit(price=Decimal("0.1")), "50"))
     await desk.session.place_order(desk.submission(Side.BUY, Limit(price=Decimal("0.2")), "50"))
-    other = await place(desk.user, "buy", "WIF", tokens(5), at("lte", 0.1))
+    other = await place(desk.user, "buy", "WIF", tokens(5, "WIF"), at("lte", 0.1))
     await desk.session.cancel_all(JUP)
     assert [order.order_id for order in await desk.session.get_open_orders(None)] == [other["id"]]
 
 
 async def test_what_more_than_the_limit_would_cancel_is_told_with_how_far_it_came(desk: Desk) -> None:
     for _ in range(11):
-        await place(desk.user, "buy", "JUP", tokens(5), at("lte", 0.1))
+        await place(desk.user, "buy", "JUP", tokens(5, "JUP"), at("lte", 0.1))
     desk.milo.clock.advance(61)
     with pytest.raises(VenueUnclear, match="10 of 11 orders were canceled") as stopped:
         await desk.session.cancel_all(JUP)

@@ -298,3 +298,15 @@ async def test_a_deployment_goes_on_after_a_restart(open_milo: OpenMilo) -> None
     assert rank["arenaWalletAddress"] == found["custodyWalletAddress"]
     assert {one["tokenAddress"] for one in rank["currentHoldings"]} - {SOL.address, USDC.address}
     assert (await withdraw(again, strategy_id)).status == 200
+
+
+async def test_a_file_from_before_there_were_accounts_has_them_after_the_next_start(open_milo: OpenMilo) -> None:
+    milo = await open_milo()
+    user = await milo.user(SOL=3)
+    await deployed(user)
+    before = await ranks(user)
+    for table in ("arena_accounts", "arena_states"):
+        await milo.run(lambda core, table=table: core.db.execute(f"DELETE FROM {table}"))  # type: ignore[misc]  # noqa: S608
+    again = MiloUser(await open_milo(), user.keypair, user.user_id, user.key, user.wallet)
+    assert [rank["arenaWalletAddress"] for rank in await ranks(again)] == [before[0]["arenaWalletAddress"]]
+    assert (await ranks(again))[0]["accountValue"] == pytest.approx(before[0]["accountValue"], rel=0.01)

@@ -234,6 +234,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("amount", order("buy", "JUP", {"type": "absolute_usd", "amount": "Infinity"})),
     ("amount", order("buy", "JUP", {"type": "absolute_usd", "amount": 1e30})),
     ("amount", order("buy", "JUP", {"type": "absolute", "amount": "1e-40"})),
+    ("smallest units: 1000000 are 1 JUP", order("buy", "JUP", {"type": "absolute", "amount": 1.5})),
     ("amount", order("buy", "JUP", {"type": "absolute_usd"})),
     ("amount", order("buy", "JUP", {"type": "lots", "amount": 5})),
     ("relative", order("buy", "JUP", percent(5))),
@@ -247,9 +248,9 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("profitPercentage", order("buy", "JUP", usd(5), takeProfits=[take(10, 0)])),
     ("lossPercentage", order("buy", "JUP", usd(5), stopLosses=[stop(10, 101)])),
     ("takeProfits", order("buy", "USDC", usd(5), takeProfits=[take(10, 5)])),
-    ("takeProfits", order("sell", "SOL", tokens(0.1), takeProfits=[take(10, 5)])),
+    ("takeProfits", order("sell", "SOL", tokens(0.1, "SOL"), takeProfits=[take(10, 5)])),
     ("no JUP to sell", order("sell", "JUP", percent(100))),
-    ("expected at most", order("sell", "SOL", tokens(5))),
+    ("expected at most", order("sell", "SOL", tokens(5, "SOL"))),
     ("expected at most", order("sell", "SOL", usd(5000))),
 ]
 
@@ -266,11 +267,21 @@ async def test_an_order_that_cannot_be_is_refused_and_changes_nothing(
     assert await milo.run(lambda core: core.db.value("SELECT count(*) FROM positions")) == 0
 
 
+async def test_a_raw_amount_is_in_the_tokens_smallest_units(milo: MiloServer) -> None:
+    user = await milo.user(SOL=3, USDC=1000)
+    bought = await place(user, "buy", "SOL", {"type": "absolute", "amount": 1_500_000_000})
+    assert bought["payload"]["amount"] == {"type": "absolute", "amount": 1_500_000_000}
+    assert (bought["status"], bought["fill"]["amount"]) == ("fulfilled", 1.5)
+    sold = await place(user, "sell", "SOL", {"type": "absolute", "amount": 500_000_000})
+    assert (sold["status"], sold["fill"]["amount"]) == ("fulfilled", 0.5)
+    assert [position["amount"] for position in await positions(user, status="active")] == [1]
+
+
 async def test_selling_more_than_a_position_holds_is_refused_with_what_there_is(milo: MiloServer) -> None:
     user = await milo.user(SOL=1, USDC=1000)
     bought = await place(user, "buy", "JUP", usd(50))
     held = bought["fill"]["amount"]
-    reply = await refused(user, "sell", "JUP", tokens(held * 2))
+    reply = await refused(user, "sell", "JUP", tokens(held * 2, "JUP"))
     assert reply.refusal == (400, "bad_request")
     assert str(held) in reply.message
 

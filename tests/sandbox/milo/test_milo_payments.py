@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from sandbox.milo.core import Core
-from sandbox.milo.tokens import SOL
+from sandbox.milo.programs import transfer_lamports
+from sandbox.milo.tokens import BY_SYMBOL, SOL, USDC
 from tests.sandbox.milo.conftest import OpenMilo
 from tests.support.milo_user import MiloReply, MiloServer, MiloUser
 from tests.support.milo_words import CONVERSATIONS, send
@@ -98,6 +102,41 @@ async def test_the_refusal_is_the_references_word_for_word(milo: MiloServer) -> 
     }
 
 
+async def test_the_refusal_has_the_terms_as_x402_has_them_too(milo: MiloServer) -> None:
+    user = await spent(milo)
+    refused = await write(user)
+    told = json.loads(base64.b64decode(refused.headers["PAYMENT-REQUIRED"]))
+    accepts = told.pop("accepts")
+    assert told == {
+        "x402Version": 2,
+        "error": refused.message,
+        "resource": {
+            "url": f"{milo.url}/api/v1/users/{user.user_id}/conversations",
+            "description": "A conversation message beyond the free ones",
+            "mimeType": "application/json",
+        },
+    }
+    fields = ["recipient", "asset", "amount", "paymentId", "txSignature"]
+    assert accepts == [
+        {
+            "scheme": "exact",
+            "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
+            "amount": amount,
+            "asset": token.address,
+            "payTo": await treasury(milo),
+            "maxTimeoutSeconds": 300,
+            "extra": {
+                "assetTransferMethod": "txid",
+                "symbol": token.symbol,
+                "decimals": token.decimals,
+                "header": "X-PAYMENT",
+                "fields": fields,
+            },
+        }
+        for token, amount in ((USDC, "250000"), (SOL, "10000000"))
+    ]
+
+
 @pytest.mark.parametrize("asset", ["USDC", "SOL"])
 async def test_a_payment_that_was_made_is_taken_and_settled(milo: MiloServer, asset: str) -> None:
     user = await spent(milo)
@@ -110,11 +149,11 @@ async def test_a_payment_that_was_made_is_taken_and_settled(milo: MiloServer, as
     assert settlement == {
         "success": True,
         "transaction": proof["txSignature"],
-        "network": "solana",
+        "network": "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
         "payer": user.wallet.address,
         "recipient": proof["recipient"],
-        "asset": asset,
-        "amount": PRICES[asset],
+        "asset": BY_SYMBOL[asset].address,
+        "amount": {"USDC": "250000", "SOL": "10000000"}[asset],
         "paymentId": "pay_001",
     }
     assert await count(user) == 3
@@ -182,6 +221,27 @@ async def test_a_transaction_that_paid_something_else_is_refused(milo: MiloServe
     assert await count(user) == 2
 
 
+async def test_a_transaction_that_was_signed_and_never_sent_pays_nothing_until_it_is(milo: MiloServer) -> None:
+    user = await spent(milo)
+    payer, recipient = user.keypair, await treasury(milo)
+
+    def signed(core: Core) -> VersionedTransaction:
+        core.chain.fund(str(payer.pubkey()), SOL, 10**9, core.now_ms)
+        step = transfer_lamports(payer.pubkey(), Pubkey.from_string(recipient), 10_000_000)
+        blockhash = core.chain.blockhash(core.chain.slot(core.now_ms))
+        return VersionedTransaction(Message.new_with_blockhash([step], payer.pubkey(), blockhash), [payer])
+
+    transaction = await milo.run(signed)
+    proof = {"recipient": recipient, "asset": "SOL", "amount": 0.01, "paymentId": "p"}
+    proof |= {"txSignature": str(transaction.signatures[0])}
+    refused = await write(user, proof)
+    assert refused.refusal == (402, "payment_required")
+    assert "must be that of a confirmed transaction" in refused.message
+    assert await count(user) == 2
+    await milo.run(lambda core: core.chain.submit(transaction, core.now_ms))
+    assert (await write(user, proof)).status == 201
+
+
 async def test_a_transfer_to_somebody_else_is_no_payment(milo: MiloServer) -> None:
     user, other = await spent(milo), await milo.user()
     signature = await send(user, "USDC", 0.25, other.wallet.address)
@@ -189,6 +249,7 @@ async def test_a_transfer_to_somebody_else_is_no_payment(milo: MiloServer) -> No
     refused = await write(user, proof | {"txSignature": signature})
     assert refused.refusal == (402, "payment_required")
     assert "not 0" in refused.message
+    assert await count(user) == 2
 
 
 async def test_a_payment_id_and_a_transaction_serve_once_for_a_key(milo: MiloServer) -> None:

@@ -164,7 +164,7 @@ async def test_what_was_deposited_can_be_sold_without_a_position(milo: MiloServe
     sold = await place(user, "sell", "JUP", percent(100))
     assert (sold["status"], sold["thesisId"]) == ("fulfilled", None)
     assert await user.units("JUP") == 0
-    converted = await place(user, "sell", "SOL", tokens(1))
+    converted = await place(user, "sell", "SOL", tokens(1, "SOL"))
     assert converted["status"] == "fulfilled"
     assert await usdc(user) > 100
     back = await place(user, "sell", "USDC", percent(100))

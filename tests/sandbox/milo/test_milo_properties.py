@@ -103,8 +103,9 @@ class Trader:
 
     def sell(self, core: Core, symbol: str, amount: tuple[str, Decimal], trigger: Any) -> None:
         kind, value = amount
-        price = core.market.price(BY_SYMBOL[symbol], core.now_ms // 1_000)
-        asked = Relative(percentage=value) if kind == "%" else Absolute(amount=round(value / price, 5))
+        token = BY_SYMBOL[symbol]
+        units = token.units(value / core.market.price(token, core.now_ms // 1_000))
+        asked = Relative(percentage=value) if kind == "%" else Absolute(amount=Decimal(units))
         order = NewOrder(
             token=BY_SYMBOL[symbol],
             type=OrderType.SELL,

@@ -225,7 +225,7 @@ async def test_a_linked_strategy_is_a_snapshot_until_it_is_synced(milo: MiloServ
         "strategyId": strategy_id,
         "strategyName": strategy()["name"],
         "synced": True,
-        "syncedAt": linked["updatedAt"],
+        "settingsUpdatedAt": linked["updatedAt"],
         "strategyUpdatedAt": linked["strategySync"]["strategyUpdatedAt"],
     }
     await user.call("PATCH", f"{STRATEGIES}/{strategy_id}", {"allocation": {"memes": 100}})

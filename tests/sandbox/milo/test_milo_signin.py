@@ -58,6 +58,9 @@ async def test_a_nonce_serves_once_also_at_the_same_moment(milo: MiloServer) -> 
     body = signed(wallet, await issued(milo, wallet))
     replies = await asyncio.gather(*(register(milo, body) for _ in range(4)))
     assert sorted(reply.status for reply in replies) == [200, 400, 400, 400]
+    for refused in (reply for reply in replies if reply.status != 200):
+        assert refused.refusal == (400, "bad_request")
+        assert "`siwx.data.nonce`: the nonce is unknown, expired or was used before" in refused.message
     assert (await milo.run(lambda core: core.db.value("SELECT count(*) FROM users"))) == 1
 
 
@@ -104,14 +107,20 @@ async def test_a_message_for_one_wallet_does_not_register_another(milo: MiloServ
     step1 = await issued(milo, mine)
     refused = await register(milo, signed(other, step1))
     assert refused.refusal == (400, "bad_request")
-    assert "signupWallet" in refused.message
+    assert "`signupWallet`: the message was issued to another wallet" in refused.message
+    assert (await milo.run(lambda core: core.db.value("SELECT count(*) FROM users"))) == 0
+    assert (await register(milo, signed(mine, step1))).status == 200
 
 
 async def test_a_message_expires(milo: MiloServer) -> None:
     wallet = Keypair()
     body = signed(wallet, await issued(milo, wallet))
     milo.clock.advance(7 * DAY_S)
-    assert (await register(milo, body)).refusal == (400, "bad_request")
+    refused = await register(milo, body)
+    assert refused.refusal == (400, "bad_request")
+    assert "expired" in refused.message
+    assert "ask for a new message" in refused.message
+    assert (await milo.run(lambda core: core.db.value("SELECT count(*) FROM users"))) == 0
 
 
 @pytest.mark.parametrize(
