@@ -36,6 +36,7 @@ from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
 from gateway.orders.reconciler import Reconciler
+from gateway.orders.retention import Retention
 from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
@@ -98,6 +99,13 @@ class Gateway:
             owner=owner,
             alone=settings.database_url is None,
         )
+        self.retention = Retention(
+            stores.journal,
+            clock,
+            journal_days=settings.journal_days,
+            tombstone_days=settings.tombstone_days,
+            on_retired=self.metrics.retired,
+        )
         self.desk = Desk(
             journal=stores.journal,
             sessions=self.sessions,
@@ -157,7 +165,7 @@ class Gateway:
         if self.sharing is not None:
             await self.sharing.join()
         sites = await make_site(self)
-        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self._keep_house()]
+        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self.retention.run(), self._keep_house()]
         if self.sharing is not None:
             duties += self.sharing.duties(self.watch.hurry)
         tasks = [asyncio.create_task(duty) for duty in duties]

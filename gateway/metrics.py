@@ -125,8 +125,18 @@ class Metrics:
             "venuegate_database_commits", "Commits of the database since start.", registry=self.registry
         )
 
+        self.orders_retired = Counter(
+            "venuegate_orders_retired_total",
+            "Orders long over, by what became of their journal rows: tombstone or forgotten.",
+            ("fate",),
+            registry=self.registry,
+        )
+
     def order(self, row: JournalRow) -> None:
         self.orders.labels(row.exchange, row.state).inc()
+
+    def retired(self, fate: str, count: int) -> None:
+        self.orders_retired.labels(fate).inc(count)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

@@ -26,7 +26,7 @@ from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
 from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
-from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
+from gateway.orders.standing import canonical_request, failure_of, intent_of, standing_of, standing_of_stranger
 from gateway.orders.states import LIVE, UNDECIDED
 from gateway.orders.supervisor import Supervisor
 from normalization.errors import ClientOrderIdConflict, ExchangeError, InvalidParameter, ServiceUnavailable
@@ -96,7 +96,7 @@ class Desk:
             if any(earlier):
                 return await self._replay(call, session, rows, earlier, legs)
             rows = [await self._await_fill(session, row, leg) for row, leg in zip(rows, legs, strict=True)]
-        return [standing_of(row, leg.instrument, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
+        return [standing_of(row, leg, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
 
     async def _send(
         self,
@@ -230,7 +230,7 @@ class Desk:
                     details={"clientOrderId": taken.client_order_id},
                 )
             present = await self._present(session, known, leg.instrument)
-            standings.append(standing_of(present, leg.instrument, call.capabilities, replayed=True))
+            standings.append(standing_of(present, leg, call.capabilities, replayed=True))
         return standings
 
     async def _present(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
@@ -265,11 +265,13 @@ class Desk:
 
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
         row = await self._row(call, order_id, client_order_id)
+        if row is not None and row.is_tombstone and (failure := failure_of(row)):
+            raise failure
         async with self._sessions.use(call.credential) as session:
             if row is not None:
                 instrument = call.markets.resolve(row.symbol)
                 present = await self._present(session, row, instrument)
-                return standing_of(present, instrument, call.capabilities)
+                return standing_of(present, Leg(intent=intent_of(present), instrument=instrument), call.capabilities)
             if order_id is None:
                 raise _no_such_order(call, client_order_id)
             instrument_hint = call.instruments[0] if call.instruments else None

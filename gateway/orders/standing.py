@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from adapters.base import Capabilities
-from gateway.operations.desk import Placed
+from gateway.operations.desk import Leg, Placed
 from gateway.orders.absence import final_by_ms
 from gateway.orders.states import DENIED, UNDECIDED, state_of
 from normalization.decimals import ZERO, trimmed
-from normalization.errors import ExchangeError, GatewayError
+from normalization.errors import ExchangeError, GatewayError, OrderNoLongerKept
 from normalization.instruments import Instrument
 from normalization.orders import Execution, Limit, Market, Order, OrderIntent, OrderType, Stop, TakeProfit
 from normalization.venue_failures import RETRYABLE, Reason
@@ -22,6 +22,7 @@ _orders: Final = msgspec.json.Decoder(Order)
 _intents: Final = msgspec.json.Decoder(OrderIntent)
 _encoder: Final = msgspec.json.Encoder()
 
+_NOT_KEPT: Final = "it was so long ago that the details are no longer kept"
 _MESSAGES: Final = {
     OrderState.REJECTED: "{exchange} refused the order: {evidence}",
     OrderState.NOT_SENT: "Nothing was sent to {exchange}: {evidence}",
@@ -46,16 +47,15 @@ def order_of(row: JournalRow) -> Order | None:
     return None if row.venue_order is None else _orders.decode(row.venue_order)
 
 
-def standing_of(
-    row: JournalRow, instrument: Instrument, capabilities: Capabilities, *, replayed: bool = False
-) -> Placed:
+def standing_of(row: JournalRow, leg: Leg, capabilities: Capabilities, *, replayed: bool = False) -> Placed:
+    """``leg`` is what was asked for: a tombstone does not know it any more."""
     return Placed(
         client_order_id=row.client_order_id,
-        intent=intent_of(row),
-        instrument=instrument,
+        intent=leg.intent,
+        instrument=leg.instrument,
         state=row.state,
         order=None if row.state in DENIED else order_of(row),
-        failure=_denial(row, replayed) if row.state in DENIED else None,
+        failure=failure_of(row, replayed=replayed),
         replayed=replayed,
         final_by_ms=final_by_ms(row, capabilities) if row.state in UNDECIDED else None,
     )
@@ -88,13 +88,29 @@ def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
     )
 
 
-def _denial(row: JournalRow, replayed: bool) -> GatewayError:
-    reason = Reason(row.reason or Reason.OTHER)
+def failure_of(row: JournalRow, *, replayed: bool = False) -> GatewayError | None:
+    """Why nothing can be told of an order on the venue: there is none, or it was too long ago. None where it can."""
     more: dict[str, Any] = {"clientOrderId": row.client_order_id}
     if replayed:
         more["replayed"] = True
+    if row.state in DENIED:
+        return _denial(row, more)
+    return _no_longer_kept(row, more) if row.is_tombstone else None
+
+
+def _no_longer_kept(row: JournalRow, more: dict[str, Any]) -> OrderNoLongerKept:
+    return OrderNoLongerKept(
+        f"The order with clientOrderId {row.client_order_id!a} ended as {row.state}, so long ago that its details are "
+        "no longer kept. The id stays used: nothing is sent for it again.",
+        details={"status": row.state, "orderId": row.venue_order_id, **more},
+    )
+
+
+def _denial(row: JournalRow, more: dict[str, Any]) -> ExchangeError:
+    reason = Reason(row.reason or Reason.OTHER)
+    evidence = row.evidence or (_NOT_KEPT if row.is_tombstone else "no reason given")
     return ExchangeError(
-        _MESSAGES[row.state].format(exchange=row.exchange, evidence=row.evidence or "no reason given"),
+        _MESSAGES[row.state].format(exchange=row.exchange, evidence=evidence),
         outcome="rejected" if row.state is OrderState.REJECTED else "not_sent",
         reason=reason,
         retryable=reason in RETRYABLE or row.state is OrderState.NOT_PLACED,

@@ -129,8 +129,40 @@ class MemoryJournal:
         self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
     ) -> Sequence[JournalRow]:
         self._check()
-        rows = [row for row in self.rows.values() if row.state in states]
+        rows = [row for row in self.rows.values() if row.state in states and not row.is_tombstone]
         return (rows[::-1] if newest_first else rows)[:limit]
+
+    async def shed(self, *, before_ms: int, limit: int) -> int:
+        self._check()
+        old = [r for r in self._before(before_ms) if _is_over(r) and not r.is_tombstone][:limit]
+        for row in old:
+            self.log.pop(row.order_key, None)
+            self.rows[row.order_key] = msgspec.structs.replace(
+                row,
+                request=b"",
+                venue_order=None,
+                evidence=None,
+                group_id=None,
+                owner="",
+                last_negative_ms=None,
+                cancel_requested_at_ms=None,
+            )
+        return len(old)
+
+    async def forget(self, *, before_ms: int, limit: int) -> int:
+        self._check()
+        old = [r for r in self._before(before_ms) if r.is_tombstone][:limit]
+        for row in old:
+            self.log.pop(row.order_key, None)
+            del self.rows[row.order_key]
+        return len(old)
+
+    def _before(self, before_ms: int) -> list[JournalRow]:
+        return [row for row in self.rows.values() if row.updated_at_ms < before_ms]
+
+
+def _is_over(row: JournalRow) -> bool:
+    return row.state in _NEVER_MOVES or (row.state is OrderState.NOT_PLACED and row.next_check_ms is None)
 
 
 def _due_ms(row: JournalRow) -> int | None:
