@@ -11,9 +11,9 @@ from gateway.clock import Clock
 from storage.ports import Journal, StorageUnavailable
 
 DAY_MS: Final = 24 * 3_600_000
-AT_ONCE: Final = 100
+AT_ONCE: Final = 25
 """Orders of one transaction: others that write wait for it."""
-PAUSE_S: Final = 0.1
+PAUSE_S: Final = 0.05
 LOOK_AGAIN_S: Final = 600.0
 
 _log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, text, update
 
-from storage.sql.schema import IS_SETTLED, IS_TOMBSTONE, journal, journal_events
+from storage.sql.schema import IS_SETTLED, IS_TOMBSTONE, SETTLED, journal, journal_events
 
 _REDUCED: Final[dict[str, Any]] = {
     "request": b"",
@@ -26,8 +26,13 @@ _REDUCED: Final[dict[str, Any]] = {
 
 def shed(connection: Connection, before_ms: int, limit: int) -> int:
     """``Journal.shed``."""
-    # Absence that was proved is looked at once more, by a time of its own.
-    keys = _keys(connection, before_ms, limit, text(IS_SETTLED), journal.c.due_ms.is_(None))
+    keys: list[str] = []
+    for state in SETTLED:
+        # Absence that was proved is looked at once more, by a time of its own.
+        wanted = (text(IS_SETTLED), journal.c.state == state.value, journal.c.due_ms.is_(None))
+        keys += _keys(connection, before_ms, limit - len(keys), *wanted)
+        if len(keys) == limit:
+            break
     if keys:
         connection.execute(delete(journal_events).where(journal_events.c.order_key.in_(keys)))
         connection.execute(update(journal).where(journal.c.order_key.in_(keys)).values(_REDUCED))
@@ -45,10 +50,12 @@ def forget(connection: Connection, before_ms: int, limit: int) -> int:
 
 
 def _keys(connection: Connection, before_ms: int, limit: int, *conditions: Any) -> list[str]:
-    """Orders that last moved before then, held by this transaction."""
+    """Orders that last moved before then, held by this transaction. Of one state, they are an index's first entries."""
     found = (
         select(journal.c.order_key)
-        .where(journal.c.updated_at_ms < before_ms, *conditions)
+        .where(*conditions, journal.c.updated_at_ms < before_ms)
+        # Without an order PostgreSQL would read a table from the front where it thinks that much of it is old.
+        .order_by(journal.c.updated_at_ms)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

@@ -134,7 +134,9 @@ async def test_orders_are_listed_and_retired_by_the_index_that_has_those_and_no_
     ):
         explained.plans.clear()
         await QUESTIONS[question](stores)
-        assert f"SEARCH journal USING INDEX {index}" in " ".join(explained.plans).replace("COVERING ", "")
+        plan = " ".join(explained.plans).replace("COVERING ", "")
+        assert f"SEARCH journal USING INDEX {index}" in plan
+        assert question not in ("shed", "forget") or "TEMP B-TREE" not in plan
 
 
 async def test_postgresql_reads_no_whole_table_either(postgres: PostgresDatabases) -> None:
