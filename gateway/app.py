@@ -35,6 +35,7 @@ from gateway.orders.client_ids import ClientIds
 from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
+from gateway.orders.orphans import Orphans
 from gateway.orders.reconciler import Reconciler
 from gateway.orders.retention import Retention
 from gateway.orders.sending import Sender
@@ -78,7 +79,9 @@ class Gateway:
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self.watch = RevisionWatch(stores.directory, clock)
-        self.sessions = VenueSessions(vault, adapters, clock)
+        self.sessions = VenueSessions(
+            vault, adapters, clock, on_opened=lambda credential: self.orphans.opened(credential)
+        )
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
         self.sharing = sharing
         self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
@@ -106,11 +109,21 @@ class Gateway:
             tombstone_days=settings.tombstone_days,
             on_retired=self.metrics.retired,
         )
+        client_ids = ClientIds(keyring.order_id_key)
+        self.orphans = Orphans(
+            journal=stores.journal,
+            sessions=self.sessions,
+            adapters=adapters,
+            client_ids=client_ids,
+            clock=clock,
+            owner=owner,
+            on_found=self.metrics.orphan,
+        )
         self.desk = Desk(
             journal=stores.journal,
             sessions=self.sessions,
             adapters=adapters,
-            client_ids=ClientIds(keyring.order_id_key),
+            client_ids=client_ids,
             ledger=self.ledger,
             supervisor=self.supervisor,
             sender=Sender(clock),
@@ -182,6 +195,7 @@ class Gateway:
             await sites.close()
             await self.authenticator.flush()
             await self.limiter.close()
+            await self.orphans.close()
             await self.sessions.close()
             if self.sharing is not None:
                 await self.sharing.leave()

@@ -132,8 +132,18 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.orphans = Counter(
+            "venuegate_orphans_total",
+            "Orders that were found open on a venue and had been lost from the journal.",
+            ("exchange",),
+            registry=self.registry,
+        )
+
     def order(self, row: JournalRow) -> None:
         self.orders.labels(row.exchange, row.state).inc()
+
+    def orphan(self, row: JournalRow) -> None:
+        self.orphans.labels(row.exchange).inc()
 
     def retired(self, fate: str, count: int) -> None:
         self.orders_retired.labels(fate).inc(count)

@@ -8,7 +8,6 @@ The whole of it is a task of the supervisor's, so that a caller who hangs up cha
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,7 +25,16 @@ from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
 from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
-from gateway.orders.standing import canonical_request, failure_of, intent_of, standing_of, standing_of_stranger
+from gateway.orders.standing import (
+    canonical_request,
+    failure_of,
+    intent_of,
+    is_recovered,
+    is_request_of,
+    request_hash,
+    standing_of,
+    standing_of_stranger,
+)
 from gateway.orders.states import LIVE, UNDECIDED
 from gateway.orders.supervisor import Supervisor
 from normalization.errors import ClientOrderIdConflict, ExchangeError, InvalidParameter, ServiceUnavailable
@@ -90,13 +98,37 @@ class Desk:
                 started = self._clock.monotonic()
                 rows = self._draft(call, operation, legs)
                 with call.timings.measure("journal"):
-                    earlier = await self._journal.insert(rows)
+                    earlier = await self._insert(rows)
                 if not any(earlier):
                     rows = await self._send(call, session, rows, legs, grouping, started)
             if any(earlier):
                 return await self._replay(call, session, rows, earlier, legs)
             rows = [await self._await_fill(session, row, leg) for row, leg in zip(rows, legs, strict=True)]
         return [standing_of(row, leg, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
+
+    async def _insert(self, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
+        """``Journal.insert``, to which an order that was found on the venue again is the one that it was."""
+        try:
+            return await self._journal.insert(rows)
+        except ValueError:
+            earlier = [await self._recovered(row.credential_id, row.venue_client_id) for row in rows]
+            if not any(earlier):
+                raise
+            return earlier
+
+    async def _find_row(self, credential: Credential, client_order_id: str) -> JournalRow | None:
+        """The order that was placed under that id, even if its row was lost meanwhile."""
+        credential_id = credential.credential_id
+        row = await self._journal.find(credential.account_id, credential_id, client_order_id)
+        return row or await self._recovered(credential_id, self._venue_client_id(credential, client_order_id))
+
+    async def _recovered(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        row = await self._journal.by_venue_client_id(credential_id, venue_client_id)
+        return row if row is not None and is_recovered(row) else None
+
+    def _venue_client_id(self, credential: Credential, client_order_id: str) -> str:
+        token = self._client_ids.token(credential.account_id, credential.credential_id, client_order_id, 0)
+        return self._adapters[credential.exchange].client_id(token)
 
     async def _send(
         self,
@@ -136,12 +168,10 @@ class Desk:
     def _draft(self, call: Call, operation: str, legs: Sequence[Leg]) -> list[JournalRow]:
         now_ms = self._clock.now_ms()
         credential = call.credential
-        adapter = self._adapters[credential.exchange]
         group_id = secrets.token_hex(16) if len(legs) > 1 else None
         rows = []
         for number, leg in enumerate(legs):
             client_order_id = leg.client_order_id or ""
-            token = self._client_ids.token(credential.account_id, credential.credential_id, client_order_id, 0)
             request = canonical_request(leg.intent)
             rows.append(
                 JournalRow(
@@ -152,10 +182,10 @@ class Desk:
                     exchange=credential.exchange,
                     network=credential.network,
                     symbol=leg.intent.symbol,
-                    venue_client_id=adapter.client_id(token),
+                    venue_client_id=self._venue_client_id(credential, client_order_id),
                     operation=operation,
                     request=request,
-                    request_hash=hashlib.sha256(operation.encode() + b"\n" + request).digest(),
+                    request_hash=request_hash(operation, request),
                     group_id=group_id,
                     leg=number,
                     owner=self._owner,
@@ -221,8 +251,8 @@ class Desk:
         """The present state of orders that were placed before under these ids with these parameters."""
         standings = []
         for row, known, leg in zip(rows, earlier, legs, strict=True):
-            if known is None or known.request_hash != row.request_hash:
-                taken = known or next(k for k in earlier if k is not None)
+            if known is None or not is_request_of(known, leg, row.request_hash):
+                taken = row if known else next(r for r, k in zip(rows, earlier, strict=True) if k is not None)
                 raise ClientOrderIdConflict(
                     f"clientOrderId {taken.client_order_id!a} was used before "
                     + ("with other parameters" if known else "in another batch")
@@ -271,7 +301,8 @@ class Desk:
             if row is not None:
                 instrument = call.markets.resolve(row.symbol)
                 present = await self._present(session, row, instrument)
-                return standing_of(present, Leg(intent=intent_of(present), instrument=instrument), call.capabilities)
+                leg = Leg(intent=intent_of(present), instrument=instrument, client_order_id=client_order_id)
+                return standing_of(present, leg, call.capabilities)
             if order_id is None:
                 raise _no_such_order(call, client_order_id)
             instrument_hint = call.instruments[0] if call.instruments else None
@@ -281,7 +312,7 @@ class Desk:
     async def _row(self, call: Call, order_id: str | None, client_order_id: str | None) -> JournalRow | None:
         account, credential = call.credential.account_id, call.credential.credential_id
         if client_order_id is not None:
-            return await self._journal.find(account, credential, client_order_id)
+            return await self._find_row(call.credential, client_order_id)
         return await self._journal.by_venue_order_id(account, credential, order_id or "")
 
     async def cancel(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Canceled:
@@ -291,9 +322,7 @@ class Desk:
         instrument = call.instruments[0] if call.instruments else None
         async with self._sessions.use(call.credential) as session:
             if client_order_id is not None:
-                row = await self._journal.find(
-                    call.credential.account_id, call.credential.credential_id, client_order_id
-                )
+                row = await self._find_row(call.credential, client_order_id)
                 if row is None:
                     raise _no_such_order(call, client_order_id)
                 instrument = call.markets.resolve(row.symbol)

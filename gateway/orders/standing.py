@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ _orders: Final = msgspec.json.Decoder(Order)
 _intents: Final = msgspec.json.Decoder(OrderIntent)
 _encoder: Final = msgspec.json.Encoder()
 
+RECOVERED: Final = "recovered-"
+"""What the client order ids of orders begin with whose rows were lost: their callers' own are not known."""
+
 _NOT_KEPT: Final = "it was so long ago that the details are no longer kept"
 _MESSAGES: Final = {
     OrderState.REJECTED: "{exchange} refused the order: {evidence}",
@@ -33,6 +37,24 @@ _MESSAGES: Final = {
 def canonical_request(intent: OrderIntent) -> bytes:
     """The same bytes for the same order, however its numbers were spelled (``0.10`` is ``0.1``)."""
     return _encoder.encode(_plainly(intent))
+
+
+def is_recovered(row: JournalRow) -> bool:
+    """It was made from the venue's report: neither its client order id nor its request is what the caller gave."""
+    return row.client_order_id.startswith(RECOVERED)
+
+
+def is_request_of(row: JournalRow, leg: Leg, leg_hash: bytes) -> bool:
+    """Whether ``leg``, whose request has that hash, asks for the order of ``row``."""
+    if row.request_hash == leg_hash:
+        return True
+    return is_recovered(row) and not row.is_tombstone and _seen_by_venue(intent_of(row)) == _seen_by_venue(leg.intent)
+
+
+def _seen_by_venue(intent: OrderIntent) -> tuple[object, ...]:
+    """As much of it as a venue's report of the order shows again."""
+    price, trigger_price = intent.price, intent.trigger_price
+    return intent.symbol, intent.side, intent.size, intent.type, price, trigger_price, intent.reduce_only
 
 
 def intent_of(row: JournalRow) -> OrderIntent:
@@ -48,9 +70,9 @@ def order_of(row: JournalRow) -> Order | None:
 
 
 def standing_of(row: JournalRow, leg: Leg, capabilities: Capabilities, *, replayed: bool = False) -> Placed:
-    """``leg`` is what was asked for: a tombstone does not know it any more."""
+    """``leg`` is what was asked for, and under which id: a tombstone or a row that was lost and found does not know."""
     return Placed(
-        client_order_id=row.client_order_id,
+        client_order_id=leg.client_order_id or row.client_order_id,
         intent=leg.intent,
         instrument=leg.instrument,
         state=row.state,
@@ -61,8 +83,13 @@ def standing_of(row: JournalRow, leg: Leg, capabilities: Capabilities, *, replay
     )
 
 
-def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
-    """An order of the account that has no row: it was placed on the venue directly."""
+def request_hash(operation: str, request: bytes) -> bytes:
+    """What tells whether two requests with one client order id are the same."""
+    return hashlib.sha256(operation.encode() + b"\n" + request).digest()
+
+
+def intent_of_stranger(order: Order) -> OrderIntent:
+    """What must have been asked for, as far as the venue's report tells."""
     price, trigger = order.price or ZERO, order.trigger_price or ZERO
     execution: Execution
     match order.type:
@@ -74,12 +101,16 @@ def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
             execution = Stop(trigger_price=trigger)
         case OrderType.TAKE_PROFIT:
             execution = TakeProfit(trigger_price=trigger)
-    intent = OrderIntent(
+    return OrderIntent(
         symbol=order.symbol, side=order.side, size=order.size, execution=execution, reduce_only=order.reduce_only
     )
+
+
+def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
+    """An order of the account that has no row: it was placed on the venue directly."""
     return Placed(
         client_order_id=None,
-        intent=intent,
+        intent=intent_of_stranger(order),
         instrument=instrument,
         state=state_of(order),
         order=order,

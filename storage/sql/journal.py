@@ -14,6 +14,7 @@ from storage.sql.database import Database
 from storage.sql.journal_statements import (
     BY_IDENTITY,
     BY_ORDER_KEY,
+    BY_VENUE_CLIENT_ID,
     BY_VENUE_ORDER_ID,
     COLUMNS,
     FIELDS,
@@ -136,6 +137,10 @@ class SqlJournal(Journal):
         wanted = storable(venue_order_id)
         values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": wanted}
         return await self._look_up("by_venue_order_id", BY_VENUE_ORDER_ID, values)
+
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        values = {"credential_id": credential_id, "venue_client_id": storable(venue_client_id)}
+        return await self._look_up("by_venue_client_id", BY_VENUE_CLIENT_ID, values)
 
     async def row(self, order_key: str) -> JournalRow | None:
         return await self._look_up("row", BY_ORDER_KEY, {"order_key": order_key})

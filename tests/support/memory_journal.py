@@ -38,6 +38,9 @@ class MemoryJournal:
         earlier = [await self.find(r.account_id, r.credential_id, r.client_order_id) for r in rows]
         if not any(earlier):
             for row in rows:
+                if await self.by_venue_client_id(row.credential_id, row.venue_client_id):
+                    raise ValueError("the venue client id is another order's already")
+            for row in rows:
                 self.rows[row.order_key] = row
                 self._event(row, row.created_at_ms, "")
         return earlier
@@ -92,6 +95,11 @@ class MemoryJournal:
         return next(
             (r for r in self.rows.values() if (r.account_id, r.credential_id, r.venue_order_id) == wanted), None
         )
+
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        self._check()
+        wanted = (credential_id, venue_client_id)
+        return next((r for r in self.rows.values() if (r.credential_id, r.venue_client_id) == wanted), None)
 
     async def row(self, order_key: str) -> JournalRow | None:
         self._check()
