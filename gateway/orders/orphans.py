@@ -22,7 +22,7 @@ from gateway.orders.desk import Sessions
 from gateway.orders.standing import RECOVERED, canonical_request, encode_order, intent_of_stranger, request_hash
 from gateway.orders.states import state_of
 from normalization.errors import CredentialNotFound
-from normalization.orders import Order, OrderType
+from normalization.orders import Order
 from storage.ports import Credential, Journal, JournalRow
 
 TRIES_AFTER_S: Final = (2.0, 30.0, 300.0)
@@ -31,13 +31,6 @@ ASK_WITHIN_S: Final = 10.0
 AT_ONCE: Final = 4
 
 _FOUND: Final = "found open on the venue by the tag of its client order id: the journal did not have it"
-_OPERATIONS: Final = {
-    OrderType.LIMIT: "placeLimitOrder",
-    OrderType.MARKET: "placeMarketOrder",
-    OrderType.STOP: "placeStopOrder",
-    OrderType.TAKE_PROFIT: "placeProtectionOrders",
-}
-
 _log = structlog.get_logger(__name__)
 
 
@@ -126,20 +119,19 @@ class Orphans:
 
     def _row_of(self, credential: Credential, order: Order, venue_client_id: str) -> JournalRow:
         now_ms = self._clock.now_ms()
-        operation = _OPERATIONS[order.type]
         request = canonical_request(intent_of_stranger(order))
         return JournalRow(
             order_key=secrets.token_hex(16),
             account_id=credential.account_id,
             credential_id=credential.credential_id,
-            client_order_id=f"{RECOVERED}{venue_client_id}",
+            client_order_id=f"{RECOVERED}-{venue_client_id}",
             exchange=credential.exchange,
             network=credential.network,
             symbol=order.symbol,
             venue_client_id=venue_client_id,
-            operation=operation,
+            operation=RECOVERED,
             request=request,
-            request_hash=request_hash(operation, request),
+            request_hash=request_hash(RECOVERED, request),
             state=state_of(order),
             owner=self._owner,
             lease_until_ms=now_ms,

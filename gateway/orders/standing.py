@@ -15,7 +15,17 @@ from gateway.orders.states import DENIED, UNDECIDED, state_of
 from normalization.decimals import ZERO, trimmed
 from normalization.errors import ExchangeError, GatewayError, OrderNoLongerKept
 from normalization.instruments import Instrument
-from normalization.orders import Execution, Limit, Market, Order, OrderIntent, OrderType, Stop, TakeProfit
+from normalization.orders import (
+    Execution,
+    Limit,
+    Market,
+    Order,
+    OrderIntent,
+    OrderType,
+    PostOnly,
+    Stop,
+    TakeProfit,
+)
 from normalization.venue_failures import RETRYABLE, Reason
 from storage.ports import JournalRow, OrderState
 
@@ -23,8 +33,8 @@ _orders: Final = msgspec.json.Decoder(Order)
 _intents: Final = msgspec.json.Decoder(OrderIntent)
 _encoder: Final = msgspec.json.Encoder()
 
-RECOVERED: Final = "recovered-"
-"""What the client order ids of orders begin with whose rows were lost: their callers' own are not known."""
+RECOVERED: Final = "recovered"
+"""The operation of orders whose rows were lost: what placed them is not known."""
 
 _NOT_KEPT: Final = "it was so long ago that the details are no longer kept"
 _MESSAGES: Final = {
@@ -40,21 +50,26 @@ def canonical_request(intent: OrderIntent) -> bytes:
 
 
 def is_recovered(row: JournalRow) -> bool:
-    """It was made from the venue's report: neither its client order id nor its request is what the caller gave."""
-    return row.client_order_id.startswith(RECOVERED)
+    """It was made from the venue's report: neither its client order id nor its operation is what the caller gave."""
+    return row.operation == RECOVERED
 
 
 def is_request_of(row: JournalRow, leg: Leg, leg_hash: bytes) -> bool:
     """Whether ``leg``, whose request has that hash, asks for the order of ``row``."""
-    if row.request_hash == leg_hash:
-        return True
-    return is_recovered(row) and not row.is_tombstone and _seen_by_venue(intent_of(row)) == _seen_by_venue(leg.intent)
+    if is_recovered(row):
+        leg_hash = request_hash(RECOVERED, canonical_request(_as_reported(leg.intent)))
+    return row.request_hash == leg_hash
 
 
-def _seen_by_venue(intent: OrderIntent) -> tuple[object, ...]:
+def _as_reported(intent: OrderIntent) -> OrderIntent:
     """As much of it as a venue's report of the order shows again."""
-    price, trigger_price = intent.price, intent.trigger_price
-    return intent.symbol, intent.side, intent.size, intent.type, price, trigger_price, intent.reduce_only
+    match intent.execution:
+        case Limit(price=price) | PostOnly(price=price):
+            return msgspec.structs.replace(intent, execution=Limit(price=price))
+        case Market():
+            return msgspec.structs.replace(intent, execution=Market())
+        case Stop() | TakeProfit():
+            return intent
 
 
 def intent_of(row: JournalRow) -> OrderIntent:

@@ -21,8 +21,8 @@ from gateway.clock import SystemClock
 from gateway.local_venues import served as venue_served
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.orphans import TRIES_AFTER_S, Orphans
-from normalization.errors import ClientOrderIdConflict
-from normalization.orders import OrderStatus, Stop
+from normalization.errors import ClientOrderIdConflict, OrderNoLongerKept
+from normalization.orders import Execution, Limit, OrderStatus, PostOnly, Stop, TimeInForce
 from sandbox.wires.local import OPENERS
 from storage.ports import JournalRow, OrderState
 from storage.sql.schema import journal, journal_events
@@ -31,7 +31,8 @@ from tests.support.order_machine import CREDENTIAL, Machine, OneSession
 from tests.support.scripted_venue import ScriptedVenue
 from tests.support.served import Served, served
 
-STOP = Stop(trigger_price=Decimal(90_000))
+PRICE = Decimal(90_000)
+STOP = Stop(trigger_price=PRICE)
 
 
 class Shop:
@@ -83,7 +84,7 @@ async def test_an_order_that_the_journal_lost_gets_a_row_that_says_how_it_was_fo
     assert shop.rows == {row.order_key: row}
     assert row.client_order_id == f"recovered-{lost.venue_client_id}"
     assert (row.state, row.venue_order_id, row.symbol) == (OrderState.WORKING, "ord_1", "BTC-USD-PERP")
-    assert (row.operation, row.request, row.request_hash) == (lost.operation, lost.request, lost.request_hash)
+    assert (row.operation, row.request) == ("recovered", lost.request)
     assert (row.venue_order, row.venue_client_id) == (lost.venue_order, lost.venue_client_id)
     assert "the journal did not have it" in (row.evidence or "")
     await shop.sweep()
@@ -102,6 +103,23 @@ async def test_its_owner_finds_it_by_its_own_id_and_a_retry_places_nothing(shop:
     assert len(shop.venue.sent) == 1
     await shop.machine.desk.cancel(shop.machine.call(), order_id=None, client_order_id="a")
     assert [order.status for order in shop.venue.orders.values()] == [OrderStatus.CANCELED]
+
+
+@pytest.mark.parametrize(
+    "execution", [Limit(price=PRICE), Limit(price=PRICE, time_in_force=TimeInForce.IOC), PostOnly(price=PRICE), STOP]
+)
+async def test_a_retry_is_known_by_what_the_venue_shows_of_it(shop: Shop, execution: Execution) -> None:
+    await shop.machine.place("a", execution=execution)
+    shop.rows.clear()
+    await shop.sweep()
+    assert (await shop.machine.place("a", execution=execution)).replayed
+    shop.machine.clock.advance(1)
+    (row,) = shop.rows.values()
+    shop.rows[row.order_key] = msgspec.structs.replace(row, state=OrderState.CANCELED)
+    await shop.machine.journal.shed(before_ms=shop.machine.clock.now_ms(), limit=1)
+    told = (await shop.machine.place("a", execution=execution)).failure
+    assert isinstance(told, OrderNoLongerKept)
+    assert len(shop.venue.sent) == 1
 
 
 async def test_another_request_under_its_id_is_a_conflict(shop: Shop) -> None:
