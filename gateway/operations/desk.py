@@ -70,8 +70,8 @@ class OrderDesk(Protocol):
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
         """The present state of one order, from the venue where it can still change.
 
-        :raises ExchangeError: ``ORDER_NOT_FOUND``.
-        :raises OrderNoLongerKept: it is over and too long ago; of one that was denied, its denial is raised.
+        :raises ExchangeError: ``ORDER_NOT_FOUND``, or why it was denied.
+        :raises OrderNoLongerKept: it is over, too long ago for its details to be kept.
         """
         ...
 

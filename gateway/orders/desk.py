@@ -24,14 +24,12 @@ from gateway.orders.classification import Next, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
+from gateway.orders.rows import OrderRows
 from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
 from gateway.orders.standing import (
-    canonical_request,
     failure_of,
     intent_of,
-    is_recovered,
     is_request_of,
-    request_hash,
     standing_of,
     standing_of_stranger,
 )
@@ -43,8 +41,6 @@ from normalization.orders import Market
 from normalization.venue_failures import Reason, VenueFailure
 from storage.ports import Credential, Journal, JournalRow, OrderState
 
-LEASE_MS: Final = 15_000
-VALID_FOR_MS: Final = 10_000
 UNDECIDED_BRAKE: Final = 3
 FILL_WAIT_S: Final = 2.0
 LOOK_UP_S: Final = 2.0
@@ -74,13 +70,11 @@ class Desk:
     ) -> None:
         self._journal = journal
         self._sessions = sessions
-        self._adapters = adapters
-        self._client_ids = client_ids
         self._ledger = ledger
         self._supervisor = supervisor
         self._sender = sender
         self._clock = clock
-        self._owner = owner
+        self._rows = OrderRows(journal, adapters, client_ids, clock, owner)
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
     async def place(
@@ -96,39 +90,15 @@ class Desk:
             async with self._alone(call.credential, legs):
                 await self._wait_for_doubt_to_pass(call, legs)
                 started = self._clock.monotonic()
-                rows = self._draft(call, operation, legs)
+                rows = self._rows.draft(call.credential, operation, legs)
                 with call.timings.measure("journal"):
-                    earlier = await self._insert(rows)
+                    earlier = await self._rows.insert(rows)
                 if not any(earlier):
                     rows = await self._send(call, session, rows, legs, grouping, started)
             if any(earlier):
                 return await self._replay(call, session, rows, earlier, legs)
             rows = [await self._await_fill(session, row, leg) for row, leg in zip(rows, legs, strict=True)]
         return [standing_of(row, leg, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
-
-    async def _insert(self, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
-        """``Journal.insert``, to which an order that was found on the venue again is the one that it was."""
-        try:
-            return await self._journal.insert(rows)
-        except ValueError:
-            earlier = [await self._recovered(row.credential_id, row.venue_client_id) for row in rows]
-            if not any(earlier):
-                raise
-            return earlier
-
-    async def _find_row(self, credential: Credential, client_order_id: str) -> JournalRow | None:
-        """The order that was placed under that id, even if its row was lost meanwhile."""
-        credential_id = credential.credential_id
-        row = await self._journal.find(credential.account_id, credential_id, client_order_id)
-        return row or await self._recovered(credential_id, self._venue_client_id(credential, client_order_id))
-
-    async def _recovered(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
-        row = await self._journal.by_venue_client_id(credential_id, venue_client_id)
-        return row if row is not None and is_recovered(row) else None
-
-    def _venue_client_id(self, credential: Credential, client_order_id: str) -> str:
-        token = self._client_ids.token(credential.account_id, credential.credential_id, client_order_id, 0)
-        return self._adapters[credential.exchange].client_id(token)
 
     async def _send(
         self,
@@ -164,38 +134,6 @@ class Desk:
             event.set()
             for key in keys:
                 del self._under_way[key]
-
-    def _draft(self, call: Call, operation: str, legs: Sequence[Leg]) -> list[JournalRow]:
-        now_ms = self._clock.now_ms()
-        credential = call.credential
-        group_id = secrets.token_hex(16) if len(legs) > 1 else None
-        rows = []
-        for number, leg in enumerate(legs):
-            client_order_id = leg.client_order_id or ""
-            request = canonical_request(leg.intent)
-            rows.append(
-                JournalRow(
-                    order_key=secrets.token_hex(16),
-                    account_id=credential.account_id,
-                    credential_id=credential.credential_id,
-                    client_order_id=client_order_id,
-                    exchange=credential.exchange,
-                    network=credential.network,
-                    symbol=leg.intent.symbol,
-                    venue_client_id=self._venue_client_id(credential, client_order_id),
-                    operation=operation,
-                    request=request,
-                    request_hash=request_hash(operation, request),
-                    group_id=group_id,
-                    leg=number,
-                    owner=self._owner,
-                    lease_until_ms=now_ms + LEASE_MS,
-                    valid_until_ms=now_ms + VALID_FOR_MS,
-                    created_at_ms=now_ms,
-                    updated_at_ms=now_ms,
-                )
-            )
-        return rows
 
     async def _wait_for_doubt_to_pass(self, call: Call, legs: Sequence[Leg]) -> None:
         """Hold back what is new while too much of a credential is in doubt; what was placed before is told as ever.
@@ -295,7 +233,7 @@ class Desk:
 
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
         row = await self._row(call, order_id, client_order_id)
-        if row is not None and row.is_tombstone and (failure := failure_of(row)):
+        if row is not None and (failure := failure_of(row, known_as=client_order_id)):
             raise failure
         async with self._sessions.use(call.credential) as session:
             if row is not None:
@@ -312,7 +250,7 @@ class Desk:
     async def _row(self, call: Call, order_id: str | None, client_order_id: str | None) -> JournalRow | None:
         account, credential = call.credential.account_id, call.credential.credential_id
         if client_order_id is not None:
-            return await self._find_row(call.credential, client_order_id)
+            return await self._rows.find(call.credential, client_order_id)
         return await self._journal.by_venue_order_id(account, credential, order_id or "")
 
     async def cancel(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Canceled:
@@ -322,7 +260,7 @@ class Desk:
         instrument = call.instruments[0] if call.instruments else None
         async with self._sessions.use(call.credential) as session:
             if client_order_id is not None:
-                row = await self._find_row(call.credential, client_order_id)
+                row = await self._rows.find(call.credential, client_order_id)
                 if row is None:
                     raise _no_such_order(call, client_order_id)
                 instrument = call.markets.resolve(row.symbol)

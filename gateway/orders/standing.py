@@ -92,7 +92,7 @@ def standing_of(row: JournalRow, leg: Leg, capabilities: Capabilities, *, replay
         instrument=leg.instrument,
         state=row.state,
         order=None if row.state in DENIED else order_of(row),
-        failure=failure_of(row, replayed=replayed),
+        failure=failure_of(row, known_as=leg.client_order_id, replayed=replayed),
         replayed=replayed,
         final_by_ms=final_by_ms(row, capabilities) if row.state in UNDECIDED else None,
     )
@@ -134,20 +134,25 @@ def standing_of_stranger(order: Order, instrument: Instrument) -> Placed:
     )
 
 
-def failure_of(row: JournalRow, *, replayed: bool = False) -> GatewayError | None:
-    """Why nothing can be told of an order on the venue: there is none, or it was too long ago. None where it can."""
-    more: dict[str, Any] = {"clientOrderId": row.client_order_id}
+def failure_of(row: JournalRow, *, known_as: str | None, replayed: bool = False) -> GatewayError | None:
+    """Why nothing can be told of an order on the venue: there is none, or it was too long ago. None where it can.
+
+    ``known_as`` is the client order id by which the caller asks, if by that.
+    """
+    if row.state not in DENIED and not row.is_tombstone:
+        return None
+    more: dict[str, Any] = {"clientOrderId": known_as or row.client_order_id}
     if replayed:
         more["replayed"] = True
     if row.state in DENIED:
         return _denial(row, more)
-    return _no_longer_kept(row, more) if row.is_tombstone else None
+    return _no_longer_kept(row, more)
 
 
 def _no_longer_kept(row: JournalRow, more: dict[str, Any]) -> OrderNoLongerKept:
     return OrderNoLongerKept(
-        f"The order with clientOrderId {row.client_order_id!a} ended as {row.state}, so long ago that its details are "
-        "no longer kept. The id stays used: nothing is sent for it again.",
+        f"The order with clientOrderId {more['clientOrderId']!a} ended as {row.state}, so long ago that its details "
+        "are no longer kept. The id stays used: nothing is sent for it again.",
         details={"status": row.state, "orderId": row.venue_order_id, **more},
     )
 
