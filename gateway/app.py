@@ -35,7 +35,9 @@ from gateway.orders.client_ids import ClientIds
 from gateway.orders.confirmation import ConfirmedOrders
 from gateway.orders.desk import Desk
 from gateway.orders.ledger import Ledger
+from gateway.orders.orphans import Orphans
 from gateway.orders.reconciler import Reconciler
+from gateway.orders.retention import Retention
 from gateway.orders.sending import Sender
 from gateway.orders.supervisor import Supervisor
 from gateway.pipeline import Pipeline
@@ -77,7 +79,9 @@ class Gateway:
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self.watch = RevisionWatch(stores.directory, clock)
-        self.sessions = VenueSessions(vault, adapters, clock)
+        self.sessions = VenueSessions(
+            vault, adapters, clock, on_opened=lambda credential: self.orphans.opened(credential)
+        )
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
         self.sharing = sharing
         self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
@@ -98,11 +102,28 @@ class Gateway:
             owner=owner,
             alone=settings.database_url is None,
         )
+        self.retention = Retention(
+            stores.journal,
+            clock,
+            journal_days=settings.journal_days,
+            tombstone_days=settings.tombstone_days,
+            on_retired=self.metrics.retired,
+        )
+        client_ids = ClientIds(keyring.order_id_key)
+        self.orphans = Orphans(
+            journal=stores.journal,
+            sessions=self.sessions,
+            adapters=adapters,
+            client_ids=client_ids,
+            clock=clock,
+            owner=owner,
+            on_found=self.metrics.orphan,
+        )
         self.desk = Desk(
             journal=stores.journal,
             sessions=self.sessions,
             adapters=adapters,
-            client_ids=ClientIds(keyring.order_id_key),
+            client_ids=client_ids,
             ledger=self.ledger,
             supervisor=self.supervisor,
             sender=Sender(clock),
@@ -157,7 +178,7 @@ class Gateway:
         if self.sharing is not None:
             await self.sharing.join()
         sites = await make_site(self)
-        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self._keep_house()]
+        duties: list[Coroutine[Any, Any, None]] = [self.reconciler.run(), self.retention.run(), self._keep_house()]
         if self.sharing is not None:
             duties += self.sharing.duties(self.watch.hurry)
         tasks = [asyncio.create_task(duty) for duty in duties]
@@ -174,6 +195,7 @@ class Gateway:
             await sites.close()
             await self.authenticator.flush()
             await self.limiter.close()
+            await self.orphans.close()
             await self.sessions.close()
             if self.sharing is not None:
                 await self.sharing.leave()

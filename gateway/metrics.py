@@ -124,9 +124,27 @@ class Metrics:
         self.journal_commits = Gauge(
             "venuegate_database_commits", "Commits of the database since start.", registry=self.registry
         )
+        self.orders_retired = Counter(
+            "venuegate_orders_retired_total",
+            "Orders long over, by what became of their journal rows: tombstone or forgotten.",
+            ("fate",),
+            registry=self.registry,
+        )
+        self.orphans = Counter(
+            "venuegate_orphans_total",
+            "Orders that were found open on a venue and had been lost from the journal.",
+            ("exchange",),
+            registry=self.registry,
+        )
 
     def order(self, row: JournalRow) -> None:
         self.orders.labels(row.exchange, row.state).inc()
+
+    def orphan(self, row: JournalRow) -> None:
+        self.orphans.labels(row.exchange).inc()
+
+    def retired(self, fate: str, count: int) -> None:
+        self.orders_retired.labels(fate).inc(count)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

@@ -47,9 +47,12 @@ _KNOWN: Final = (
     "milo_model_key",
     "milo_model_timeout_s",
     "signup_tier",
+    "journal_days",
+    "tombstone_days",
 )
 NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
+_MOST_DAYS: Final = 36_500
 _SIGNUP_TIERS: Final = {**{tier.value: tier for tier in Tier}, "off": None}
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
@@ -82,8 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
     ``max_in_flight`` requests are served at once, on at most ``max_connections``; more are refused. ``database_url``
     None keeps everything in the data directory. ``redis`` is where limits are counted; None: in this process.
-    ``milo_model`` answers in the local Milo's conversations, None for its built-in analyst. ``warnings`` are for the
-    log.
+    ``milo_model`` answers in the local Milo's conversations, None for its built-in analyst. Orders that are over are
+    kept whole for ``journal_days`` and by their ids for ``tombstone_days``. ``warnings`` are for the log.
     """
 
     host: str
@@ -104,6 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: DatabaseUrl | None
     milo_model: ModelConfig | None
     signup_tier: Tier | None
+    journal_days: int
+    tombstone_days: int
     warnings: tuple[str, ...]
 
     @classmethod
@@ -120,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
         demo = reader.flag("demo")
         redis = reader.redis("redis_url")
+        journal_days = reader.number("journal_days", 90, 1, _MOST_DAYS)
+        tombstone_days = reader.number("tombstone_days", 400, 1, _MOST_DAYS)
         loaded = cls(
             host=host,
             port=port,
@@ -139,6 +146,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),
             signup_tier=_signup_tier(reader, demo),
+            journal_days=journal_days,
+            tombstone_days=tombstone_days,
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)
@@ -148,6 +157,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "expected 1, because a process is one worker in this version: for more, start more nodes that share"
                 " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
             )
+        if tombstone_days < journal_days:
+            reader.complain("tombstone_days", f"expected at least the {journal_days} days of VENUEGATE_JOURNAL_DAYS")
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:

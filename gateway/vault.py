@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final
@@ -167,6 +167,7 @@ class VenueSessions:
 
     A session is opened when first needed, once for all who need it, and opened again when its credential's row version
     rises. It is closed only when nobody uses it: least recently used first, when idle, or when its credential is gone.
+    ``on_opened`` is called with the credential of each session that was opened.
     """
 
     def __init__(
@@ -177,12 +178,14 @@ class VenueSessions:
         *,
         capacity: int = 512,
         idle_after_s: float = 900.0,
+        on_opened: Callable[[Credential], None] = lambda credential: None,
     ) -> None:
         self._vault = vault
         self._adapters = adapters
         self.now = clock.monotonic
         self._capacity = capacity
         self._idle_after_s = idle_after_s
+        self._on_opened = on_opened
         self._table: OrderedDict[str, HeldSession] = OrderedDict()
         self._flights: SingleFlight[tuple[str, int], None] = SingleFlight()
         self._lingering: set[HeldSession] = set()
@@ -287,6 +290,7 @@ class VenueSessions:
         self.forget(credential.credential_id)
         self._table[credential.credential_id] = fresh
         self._trim(keep=fresh)
+        self._on_opened(credential)
 
     def _trim(self, keep: HeldSession | None = None) -> None:
         excess = len(self._table) - self._capacity

@@ -28,6 +28,7 @@
     ├── CredentialNotFound            404  CREDENTIAL_NOT_FOUND
     ├── ClientOrderIdConflict         409  CLIENT_ORDER_ID_CONFLICT
     ├── AlreadyRegistered             409  ALREADY_REGISTERED
+    ├── OrderNoLongerKept             410  ORDER_NO_LONGER_KEPT
     ├── UnsupportedOperation          422  UNSUPPORTED_OPERATION
     ├── ExchangeError                 502  EXCHANGE_ERROR
     ├── ServiceUnavailable            503  SERVICE_UNAVAILABLE
@@ -236,6 +237,12 @@ class AlreadyRegistered(GatewayError):
     """The wallet that signs up belongs to a user of the exchange already."""
 
     code, status = "ALREADY_REGISTERED", 409
+
+
+class OrderNoLongerKept(GatewayError):
+    """The order is over, and so long ago that only its ids and how it ended are left; its clientOrderId stays used."""
+
+    code, status = "ORDER_NO_LONGER_KEPT", 410
 
 
 class UnsupportedOperation(GatewayError):

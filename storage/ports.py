@@ -323,12 +323,14 @@ class OrderState(StrEnum):
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One order, from before the venue hears of it. (account, credential, client order id) is unique for ever.
+    """One order, from before the venue hears of it. (account, credential, client order id) is unique among all rows.
 
     ``request`` is the canonical request as JSON and ``request_hash`` its SHA-256. ``venue_order`` is the last venue
     report as JSON (``Order``), ``evidence`` why the state is what it is. ``fence`` rises with every change of owner;
     ``lease_until_ms`` is until when ``owner`` may act. ``next_check_ms`` is set while the reconciler has work here.
     ``group_id`` and ``leg`` tie the legs of a batch together.
+
+    A tombstone is what ``Journal.shed`` leaves of an order long over: its ids, ``request_hash``, state and ``reason``.
     """
 
     order_key: str
@@ -362,6 +364,10 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     next_check_ms: int | None = None
     cancel_requested_at_ms: int | None = None
 
+    @property
+    def is_tombstone(self) -> bool:
+        return not self.request
+
 
 class JournalChange(msgspec.Struct, frozen=True, kw_only=True):
     """What to set on a row; a field left UNSET keeps its value. ``note`` goes to the row's event log."""
@@ -393,7 +399,7 @@ class JournalEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal(Protocol):
-    """Every order that was or may have been sent. Rows are never deleted here; transitions are compare-and-set."""
+    """Every order that was or may have been sent, until it is long over. Transitions are compare-and-set."""
 
     async def insert(self, rows: Sequence[JournalRow]) -> Sequence[JournalRow | None]:
         """Store all rows, or none when any id is taken, in one durable commit.
@@ -424,6 +430,7 @@ class Journal(Protocol):
     async def by_venue_order_id(
         self, account_id: str, credential_id: str, venue_order_id: str
     ) -> JournalRow | None: ...
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None: ...
     async def row(self, order_key: str) -> JournalRow | None: ...
     async def group(self, group_id: str) -> Sequence[JournalRow]:
         """The legs of a batch, in order."""
@@ -452,5 +459,24 @@ class Journal(Protocol):
     async def in_states(
         self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
     ) -> Sequence[JournalRow]:
-        """At most ``limit`` rows, oldest first unless told otherwise."""
+        """At most ``limit`` rows, oldest first unless told otherwise, without tombstones.
+
+        First those in states that can still move, by when they were placed; then those that are over, by when they
+        last moved.
+        """
+        ...
+
+    async def shed(self, *, before_ms: int, limit: int) -> int:
+        """Reduce at most ``limit`` orders that are over and last moved before then to tombstones; how many those were.
+
+        Their events go; their ids stay taken. What can still move or is not accounted for stays as it is, however old.
+        Like ``forget`` it is quick, may be done by several nodes at once, and may be lost by a power cut.
+        """
+        ...
+
+    async def forget(self, *, before_ms: int, limit: int) -> int:
+        """Delete at most ``limit`` tombstones of orders that last moved before then; how many those were.
+
+        Their ids can be used again.
+        """
         ...

@@ -156,7 +156,7 @@ def _show(view: OrderView, events: Sequence[EventView]) -> None:
             ("Evidence", view.evidence or "-"),
             ("Where", f"{view.exchange} ({view.network}), credential {view.credential_id}"),
             ("Account", view.account_id),
-            ("Request", bytes(view.request).decode()),
+            ("Request", bytes(view.request).decode() if view.request is not None else "- (no longer kept)"),
             ("Venue's report", bytes(view.venue_order).decode() if view.venue_order is not None else "-"),
             ("Venue client id", f"{view.venue_client_id} (attempt {view.attempt})"),
             ("Created", f"{moment(view.created_at_ms)} UTC"),
@@ -168,5 +168,5 @@ def _show(view: OrderView, events: Sequence[EventView]) -> None:
     print_table(
         ("#", "AT (UTC)", "STATE", "NOTE"),
         [(str(event.number), moment(event.at_ms), event.state, event.note) for event in events],
-        empty="No event was written.",
+        empty="No event was written, or none is kept any more.",
     )

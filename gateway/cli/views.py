@@ -149,7 +149,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at_ms: int
     updated_at_ms: int
     next_check_ms: int | None
-    request: msgspec.Raw
+    request: msgspec.Raw | None
     venue_order: msgspec.Raw | None
 
     @classmethod
@@ -172,7 +172,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             created_at_ms=row.created_at_ms,
             updated_at_ms=row.updated_at_ms,
             next_check_ms=row.next_check_ms,
-            request=msgspec.Raw(row.request),
+            request=None if row.is_tombstone else msgspec.Raw(row.request),
             venue_order=None if row.venue_order is None else msgspec.Raw(row.venue_order),
         )
 

@@ -34,7 +34,7 @@ from gateway.operations.wire import (
     require_printable,
 )
 from normalization.decimals import is_sane, require_positive, trimmed
-from normalization.errors import ExchangeError, InvalidParameter
+from normalization.errors import ExchangeError, InvalidParameter, OrderNoLongerKept
 from normalization.instruments import Instrument
 from normalization.orders import (
     Execution,
@@ -143,7 +143,9 @@ class PlaceBatchOrder(CredentialRequest, frozen=True, kw_only=True):
 
 
 class LegReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How one leg stands; ``code``, ``error`` and ``details`` say why where ``status`` is REJECTED or NOT_SENT."""
+    """How one leg stands; ``code``, ``error`` and ``details`` say why where ``status`` is REJECTED or NOT_SENT, or why
+    there is nothing but a ``status``.
+    """
 
     order_id: str | None
     status: str
@@ -286,6 +288,9 @@ def _refuse_half_a_protection(placed: dict[str, Placed]) -> None:
         return
     if len(failed) == len(placed):
         raise failed[0].failure or AssertionError
+    if isinstance(failed[0].failure, OrderNoLongerKept):
+        # It was placed, long ago: the results tell how it ended.
+        return
     names = {"tp": "take-profit", "sl": "stop-loss"}
     missing = next(name for name, leg in placed.items() if leg.failure is not None)
     other = next(name for name in placed if name != missing)

@@ -29,7 +29,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """Where an order stands after the desk has done what it could.
 
     ``order`` is the venue's last report, None while there is none. ``failure`` is set when it is known that there is no
-    such order (refused, not sent, absence proved). ``final_by_ms`` is set while the outcome is unknown.
+    such order (refused, not sent, absence proved), or that it is over and nothing more is kept of it (then it is an
+    ``OrderNoLongerKept``). ``final_by_ms`` is set while the outcome is unknown.
     ``client_order_id`` is None for an order of the account that was not placed through this gateway.
     """
 
@@ -69,7 +70,8 @@ class OrderDesk(Protocol):
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
         """The present state of one order, from the venue where it can still change.
 
-        :raises ExchangeError: ``ORDER_NOT_FOUND``.
+        :raises ExchangeError: ``ORDER_NOT_FOUND``, or why it was denied.
+        :raises OrderNoLongerKept: it is over, too long ago for its details to be kept.
         """
         ...
 

@@ -213,7 +213,7 @@ def check_post_only(call: Call, wanted: bool) -> None:
 
 
 async def place_one(call: Call, operation: str, leg: Leg) -> Placed:
-    """Place a single order. :raises GatewayError: when it is known that there is no such order."""
+    """Place a single order. :raises GatewayError: it is known that there is no such order, or how it ended long ago."""
     (placed,) = await call.orders.place(call, operation, [leg])
     if placed.failure is not None:
         raise placed.failure

@@ -8,7 +8,6 @@ The whole of it is a task of the supervisor's, so that a caller who hangs up cha
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -25,8 +24,15 @@ from gateway.orders.classification import Next, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
+from gateway.orders.rows import OrderRows
 from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
-from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
+from gateway.orders.standing import (
+    failure_of,
+    intent_of,
+    is_request_of,
+    standing_of,
+    standing_of_stranger,
+)
 from gateway.orders.states import LIVE, UNDECIDED
 from gateway.orders.supervisor import Supervisor
 from normalization.errors import ClientOrderIdConflict, ExchangeError, InvalidParameter, ServiceUnavailable
@@ -35,8 +41,6 @@ from normalization.orders import Market
 from normalization.venue_failures import Reason, VenueFailure
 from storage.ports import Credential, Journal, JournalRow, OrderState
 
-LEASE_MS: Final = 15_000
-VALID_FOR_MS: Final = 10_000
 UNDECIDED_BRAKE: Final = 3
 FILL_WAIT_S: Final = 2.0
 LOOK_UP_S: Final = 2.0
@@ -66,13 +70,11 @@ class Desk:
     ) -> None:
         self._journal = journal
         self._sessions = sessions
-        self._adapters = adapters
-        self._client_ids = client_ids
         self._ledger = ledger
         self._supervisor = supervisor
         self._sender = sender
         self._clock = clock
-        self._owner = owner
+        self._rows = OrderRows(journal, adapters, client_ids, clock, owner)
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
     async def place(
@@ -88,15 +90,15 @@ class Desk:
             async with self._alone(call.credential, legs):
                 await self._wait_for_doubt_to_pass(call, legs)
                 started = self._clock.monotonic()
-                rows = self._draft(call, operation, legs)
+                rows = self._rows.draft(call.credential, operation, legs)
                 with call.timings.measure("journal"):
-                    earlier = await self._journal.insert(rows)
+                    earlier = await self._rows.insert(rows)
                 if not any(earlier):
                     rows = await self._send(call, session, rows, legs, grouping, started)
             if any(earlier):
                 return await self._replay(call, session, rows, earlier, legs)
             rows = [await self._await_fill(session, row, leg) for row, leg in zip(rows, legs, strict=True)]
-        return [standing_of(row, leg.instrument, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
+        return [standing_of(row, leg, call.capabilities) for row, leg in zip(rows, legs, strict=True)]
 
     async def _send(
         self,
@@ -132,40 +134,6 @@ class Desk:
             event.set()
             for key in keys:
                 del self._under_way[key]
-
-    def _draft(self, call: Call, operation: str, legs: Sequence[Leg]) -> list[JournalRow]:
-        now_ms = self._clock.now_ms()
-        credential = call.credential
-        adapter = self._adapters[credential.exchange]
-        group_id = secrets.token_hex(16) if len(legs) > 1 else None
-        rows = []
-        for number, leg in enumerate(legs):
-            client_order_id = leg.client_order_id or ""
-            token = self._client_ids.token(credential.account_id, credential.credential_id, client_order_id, 0)
-            request = canonical_request(leg.intent)
-            rows.append(
-                JournalRow(
-                    order_key=secrets.token_hex(16),
-                    account_id=credential.account_id,
-                    credential_id=credential.credential_id,
-                    client_order_id=client_order_id,
-                    exchange=credential.exchange,
-                    network=credential.network,
-                    symbol=leg.intent.symbol,
-                    venue_client_id=adapter.client_id(token),
-                    operation=operation,
-                    request=request,
-                    request_hash=hashlib.sha256(operation.encode() + b"\n" + request).digest(),
-                    group_id=group_id,
-                    leg=number,
-                    owner=self._owner,
-                    lease_until_ms=now_ms + LEASE_MS,
-                    valid_until_ms=now_ms + VALID_FOR_MS,
-                    created_at_ms=now_ms,
-                    updated_at_ms=now_ms,
-                )
-            )
-        return rows
 
     async def _wait_for_doubt_to_pass(self, call: Call, legs: Sequence[Leg]) -> None:
         """Hold back what is new while too much of a credential is in doubt; what was placed before is told as ever.
@@ -221,8 +189,8 @@ class Desk:
         """The present state of orders that were placed before under these ids with these parameters."""
         standings = []
         for row, known, leg in zip(rows, earlier, legs, strict=True):
-            if known is None or known.request_hash != row.request_hash:
-                taken = known or next(k for k in earlier if k is not None)
+            if known is None or not is_request_of(known, leg, row.request_hash):
+                taken = row if known else next(r for r, k in zip(rows, earlier, strict=True) if k is not None)
                 raise ClientOrderIdConflict(
                     f"clientOrderId {taken.client_order_id!a} was used before "
                     + ("with other parameters" if known else "in another batch")
@@ -230,7 +198,7 @@ class Desk:
                     details={"clientOrderId": taken.client_order_id},
                 )
             present = await self._present(session, known, leg.instrument)
-            standings.append(standing_of(present, leg.instrument, call.capabilities, replayed=True))
+            standings.append(standing_of(present, leg, call.capabilities, replayed=True))
         return standings
 
     async def _present(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
@@ -265,11 +233,14 @@ class Desk:
 
     async def look_up(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Placed:
         row = await self._row(call, order_id, client_order_id)
+        if row is not None and (failure := failure_of(row, known_as=client_order_id)):
+            raise failure
         async with self._sessions.use(call.credential) as session:
             if row is not None:
                 instrument = call.markets.resolve(row.symbol)
                 present = await self._present(session, row, instrument)
-                return standing_of(present, instrument, call.capabilities)
+                leg = Leg(intent=intent_of(present), instrument=instrument, client_order_id=client_order_id)
+                return standing_of(present, leg, call.capabilities)
             if order_id is None:
                 raise _no_such_order(call, client_order_id)
             instrument_hint = call.instruments[0] if call.instruments else None
@@ -279,7 +250,7 @@ class Desk:
     async def _row(self, call: Call, order_id: str | None, client_order_id: str | None) -> JournalRow | None:
         account, credential = call.credential.account_id, call.credential.credential_id
         if client_order_id is not None:
-            return await self._journal.find(account, credential, client_order_id)
+            return await self._rows.find(call.credential, client_order_id)
         return await self._journal.by_venue_order_id(account, credential, order_id or "")
 
     async def cancel(self, call: Call, *, order_id: str | None, client_order_id: str | None) -> Canceled:
@@ -289,9 +260,7 @@ class Desk:
         instrument = call.instruments[0] if call.instruments else None
         async with self._sessions.use(call.credential) as session:
             if client_order_id is not None:
-                row = await self._journal.find(
-                    call.credential.account_id, call.credential.credential_id, client_order_id
-                )
+                row = await self._rows.find(call.credential, client_order_id)
                 if row is None:
                     raise _no_such_order(call, client_order_id)
                 instrument = call.markets.resolve(row.symbol)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from storage.ports import Journal, JournalChange, JournalEvent, JournalRow, OrderState
@@ -14,6 +14,7 @@ from storage.sql.database import Database
 from storage.sql.journal_statements import (
     BY_IDENTITY,
     BY_ORDER_KEY,
+    BY_VENUE_CLIENT_ID,
     BY_VENUE_ORDER_ID,
     COLUMNS,
     FIELDS,
@@ -24,7 +25,8 @@ from storage.sql.journal_statements import (
     taken_over,
     update_row,
 )
-from storage.sql.schema import NEVER_MOVES, journal, journal_events
+from storage.sql.retention import forget, shed
+from storage.sql.schema import IS_SETTLED, IS_UNSETTLED, NEVER_MOVES, SETTLED, journal, journal_events
 from storage.sql.statements import PreparedStatements, insert_into
 
 _EVENT_COLUMNS: Final = tuple(journal_events.c[name] for name in JournalEvent.__struct_fields__)
@@ -136,6 +138,10 @@ class SqlJournal(Journal):
         values = {"account_id": account_id, "credential_id": credential_id, "venue_order_id": wanted}
         return await self._look_up("by_venue_order_id", BY_VENUE_ORDER_ID, values)
 
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        values = {"credential_id": credential_id, "venue_client_id": storable(venue_client_id)}
+        return await self._look_up("by_venue_client_id", BY_VENUE_CLIENT_ID, values)
+
     async def row(self, order_key: str) -> JournalRow | None:
         return await self._look_up("row", BY_ORDER_KEY, {"order_key": order_key})
 
@@ -178,9 +184,27 @@ class SqlJournal(Journal):
     async def in_states(
         self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
     ) -> Sequence[JournalRow]:
+        unsettled = [state for state in states if state not in SETTLED]
+        settled = [state for state in states if state in SETTLED]
+        rows = await self._listed(unsettled, IS_UNSETTLED, journal.c.created_at_ms, limit, newest_first)
+        return rows + await self._listed(settled, IS_SETTLED, journal.c.updated_at_ms, limit - len(rows), newest_first)
+
+    async def _listed(
+        self, states: Sequence[OrderState], condition: str, moment: ColumnElement[int], limit: int, newest_first: bool
+    ) -> list[JournalRow]:
+        if not states or not limit:
+            return []
         wanted = journal.c.state.in_([state.value for state in states])
-        order = tuple(column.desc() for column in OLDEST_FIRST) if newest_first else OLDEST_FIRST
-        return await self._all(select(*COLUMNS).where(wanted).order_by(*order).limit(limit))
+        columns = (moment, journal.c.leg, journal.c.order_key)
+        order = [column.desc() for column in columns] if newest_first else columns
+        return await self._all(select(*COLUMNS).where(text(condition), wanted).order_by(*order).limit(limit))
+
+    async def shed(self, *, before_ms: int, limit: int) -> int:
+        # What a power cut undoes is done again.
+        return await self._database.write(lambda connection: shed(connection, before_ms, limit), durable=False)
+
+    async def forget(self, *, before_ms: int, limit: int) -> int:
+        return await self._database.write(lambda connection: forget(connection, before_ms, limit), durable=False)
 
     async def _all(self, query: Select[Any]) -> list[JournalRow]:
         return await self._database.read(lambda connection: [row_of(found) for found in connection.execute(query)])
@@ -191,7 +215,7 @@ class _Taken(Exception):
 
 
 def identity_of(row: JournalRow) -> tuple[str, str, str]:
-    """What is unique for ever."""
+    """What is unique for as long as the journal knows of the order."""
     return row.account_id, row.credential_id, row.client_order_id
 
 

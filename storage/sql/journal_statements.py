@@ -30,6 +30,9 @@ OLDEST_FIRST: Final = (journal.c.created_at_ms, journal.c.leg, journal.c.order_k
 _IDENTITY: Final = ("account_id", "credential_id", "client_order_id")
 
 BY_IDENTITY: Final = select(*COLUMNS).where(*(journal.c[name] == bindparam(name) for name in _IDENTITY))
+BY_VENUE_CLIENT_ID: Final = select(*COLUMNS).where(
+    *(journal.c[name] == bindparam(name) for name in ("credential_id", "venue_client_id"))
+)
 BY_ORDER_KEY: Final = select(*COLUMNS).where(journal.c.order_key == bindparam("order_key"))
 BY_VENUE_ORDER_ID: Final = (
     select(*COLUMNS)

@@ -44,6 +44,15 @@ NEVER_MOVES: Final = (
 )
 """Orders in these states are not changed again by anybody. NOT_PLACED can still become LATE_EXECUTION."""
 
+SETTLED: Final = (*NEVER_MOVES, OrderState.NOT_PLACED)
+"""Orders in these states are over, for all that is known."""
+
+# Of these three, exactly one is true of a row. A query gets an index by repeating its condition to the letter.
+_SETTLED_STATES: Final = ", ".join(f"'{state.value}'" for state in SETTLED)
+IS_UNSETTLED: Final = f"state NOT IN ({_SETTLED_STATES})"
+IS_SETTLED: Final = f"state IN ({_SETTLED_STATES}) AND length(request) > 0"
+IS_TOMBSTONE: Final = "length(request) = 0"
+
 _DUE_MS: Final = (
     "CASE WHEN state = 'SENDING' THEN lease_until_ms"
     " WHEN state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REJECTED', 'NOT_SENT', 'LATE_EXECUTION') THEN NULL"
@@ -167,7 +176,6 @@ journal: Final = Table(
     Column("due_ms", BigInteger, Computed(_DUE_MS, persisted=True)),
     UniqueConstraint("account_id", "credential_id", "client_order_id"),
     UniqueConstraint("credential_id", "venue_client_id"),
-    Index("ix_journal_state_created_at_ms", "state", "created_at_ms"),
 )
 
 
@@ -178,6 +186,9 @@ def _partial_index(name: str, *columns: str, where: str) -> None:
 _partial_index("ix_journal_due_ms", "due_ms", where="due_ms IS NOT NULL")
 _partial_index("ix_journal_group_id", "group_id", where="group_id IS NOT NULL")
 _partial_index("ix_journal_venue_order_id", "credential_id", "venue_order_id", where="venue_order_id IS NOT NULL")
+_partial_index("ix_journal_unsettled", "state", "created_at_ms", where=IS_UNSETTLED)
+_partial_index("ix_journal_settled", "state", "updated_at_ms", where=IS_SETTLED)
+_partial_index("ix_journal_tombstones", "updated_at_ms", where=IS_TOMBSTONE)
 _partial_index("ix_journal_unknown", "credential_id", "created_at_ms", where="state = 'UNKNOWN'")
 
 journal_events: Final = Table(

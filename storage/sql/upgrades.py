@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from storage.ports import StorageUnavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The last step in ``migrations/versions``. A constant, so that starting does not have to load Alembic."""
 
 

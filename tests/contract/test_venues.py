@@ -27,6 +27,7 @@ from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
+from gateway.orders.client_ids import ClientIds
 from normalization.decimals import ceil_to
 from normalization.errors import UnsupportedOperation
 from normalization.instruments import Instrument, InstrumentKind
@@ -52,6 +53,8 @@ from tests.support.milo_account import milo_account
 
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
 NOW_MS = 1_800_000_000_000
+NUMBERED = {"dydx", "lighter", "grvt", "nado"}
+"""Their client order ids are numbers, too small for a tag."""
 
 
 class Bench:
@@ -177,6 +180,18 @@ def is_supported(bench: Bench, *capabilities: Capability) -> None:
     missing = set(capabilities) - bench.adapter.capabilities.supports
     if missing:
         pytest.skip(f"{bench.adapter.exchange} has no {', '.join(sorted(missing))}")
+
+
+async def test_an_open_order_of_ours_is_known_by_its_tag_where_the_venues_ids_have_room_for_it(bench: Bench) -> None:
+    has_client_ids(bench)
+    ids = ClientIds(b"k" * 32)
+    token = ids.token("a-1", "c-1", "mine", 0)
+    resting = msgspec.structs.replace(await bench.resting(), client_id=bench.adapter.client_id(token))
+    await bench.session.place_order(resting)
+    told = [order.client_id or "" for order in await bench.session.get_open_orders(None)]
+    ours = [] if bench.adapter.exchange in NUMBERED else [token]
+    assert list(filter(None, (ids.token_behind(client_id, "c-1") for client_id in told))) == ours
+    assert list(filter(None, (ids.token_behind(client_id, "c-2") for client_id in told))) == []
 
 
 async def test_its_row_and_its_adapter_agree(bench: Bench) -> None:

@@ -43,6 +43,7 @@ def exposed() -> set[str]:
     metrics = Metrics()
     metrics.request("getBalance", "OK", 0.1)
     metrics.orders.labels("paper", "FILLED").inc()
+    metrics.orphans.labels("paper").inc()
     text = metrics.exposition().decode()
     return set(re.findall(r"^([a-z_]+)", text, re.MULTILINE)) | PROMETHEUS_OWN
 

@@ -164,6 +164,9 @@ class WithoutAUniqueIndex(CrashingJournal):
     async def find(self, account_id: str, credential_id: str, client_order_id: str) -> JournalRow | None:
         return None
 
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        return None
+
 
 class AnswersEveryLookup(ScriptedVenue):
     """What a gateway would believe that takes a failed lookup for "not found"."""

@@ -93,6 +93,15 @@ def test_a_decided_order_is_over_for_a_second_decision(desk: Desk) -> None:
     assert "The order is NOT_PLACED" in desk.run("decide", "order-1", "--order-id", "1", "--because", "second").stderr
 
 
+def test_what_is_left_of_an_old_order_is_shown_and_not_listed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "other")
+    desk.keep(order(state=OrderState.FILLED, request=b""))
+    shown = desk.shown()["order"]
+    assert (shown["state"], shown["request"], shown["clientOrderId"]) == ("FILLED", None, "mine-1")
+    assert "no longer kept" in desk.run("show", "order-1").stdout
+    assert "No order is FILLED" in desk.run("list", "--state", "FILLED").stdout
+
+
 async def test_a_gateway_stops_counting_what_was_decided_elsewhere() -> None:
     journal = MemoryJournal()
     ledger = Ledger(journal, ManualClock())

@@ -23,6 +23,7 @@ def test_with_nothing_set_it_serves_on_this_machine_only() -> None:
     assert (loaded.metrics_host, loaded.metrics_port) == ("127.0.0.1", 9464)
     assert (loaded.max_body_bytes, loaded.demo, loaded.master_key) == (65_536, False, None)
     assert (loaded.log_level, loaded.log_format, loaded.public_url, loaded.warnings) == ("info", "json", None, ())
+    assert (loaded.journal_days, loaded.tombstone_days) == (90, 400)
 
 
 def test_every_variable_is_read() -> None:
@@ -41,6 +42,8 @@ def test_every_variable_is_read() -> None:
             "VENUEGATE_LOG_FORMAT": "text",
             "VENUEGATE_MAX_BODY_BYTES": "2048",
             "VENUEGATE_MAX_IN_FLIGHT": "7",
+            "VENUEGATE_JOURNAL_DAYS": "30",
+            "VENUEGATE_TOMBSTONE_DAYS": "30",
         }
     )
     assert (loaded.host, loaded.port, loaded.data_dir, loaded.demo) == ("::1", 0, Path("/srv/venuegate"), True)
@@ -52,6 +55,7 @@ def test_every_variable_is_read() -> None:
     assert loaded.master_key == MasterKeyFile(Path("/run/key"))
     assert (loaded.log_level, loaded.log_format) == ("debug", "text")
     assert (loaded.max_body_bytes, loaded.max_in_flight, loaded.warnings) == (2048, 7, ())
+    assert (loaded.journal_days, loaded.tombstone_days) == (30, 30)
 
 
 def test_a_flag_wins_over_a_variable_and_none_is_no_flag() -> None:
@@ -84,6 +88,8 @@ def test_a_demo_logs_for_people() -> None:
         ("LOG_FORMAT", "xml", "one of json, text"),
         ("MAX_BODY_BYTES", "12", "a whole number from 1024 to 1048576"),
         ("MAX_IN_FLIGHT", "0", "a whole number from 1 to 100000"),
+        ("JOURNAL_DAYS", "0", "a whole number from 1 to 36500"),
+        ("TOMBSTONE_DAYS", "89", "at least the 90 days of VENUEGATE_JOURNAL_DAYS"),
         ("PUBLIC_URL", "gate.example.com", "an address such as https://gateway.example.com"),
         ("PUBLIC_URL", "ftp://gate.example.com", "an address such as https://gateway.example.com"),
         ("PUBLIC_URL", "https://user:CANARY@gate.example.com", "an address such as https://gateway.example.com"),

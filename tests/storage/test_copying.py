@@ -29,6 +29,8 @@ async def fill(stores: Stores) -> None:
     for first in range(0, 2_500, 500):
         await stores.journal.insert([order(number) for number in range(first, first + 500)])
     said = JournalChange(state=OrderState.UNKNOWN, next_check_ms=NOW_MS, note="no\0answer")
+    await stores.journal.insert([order(8_000, state=OrderState.FILLED)])
+    await stores.journal.shed(before_ms=NOW_MS + 9_000, limit=9)
     await stores.journal.change("order-7", expected=tuple(OrderState), fence=1, change=said, at_ms=NOW_MS)
 
 
@@ -68,7 +70,7 @@ async def rows_of(url: str, table: str) -> int:
 async def test_every_row_arrives_and_the_gateway_goes_on_from_there(filled: Path, bare: str) -> None:
     copied = await copy_to_postgresql(filled, bare)
     assert set(copied) == set(metadata.tables)
-    assert (copied["journal"], copied["journal_events"], copied["accounts"]) == (2_500, 2_501, 2)
+    assert (copied["journal"], copied["journal_events"], copied["accounts"]) == (2_501, 2_501, 2)
     there, here = await PostgresPlace(bare).open(), await open_sqlite(filled)
     try:
         assert await there.directory.accounts() == await here.directory.accounts()
@@ -83,6 +85,10 @@ async def test_every_row_arrives_and_the_gateway_goes_on_from_there(filled: Path
         assert await there.journal.next_due_ms() == NOW_MS
         assert await there.journal.insert([order(7)]) == [await here.journal.row("order-7")]
         assert await there.journal.insert([order(9_000)]) == [None]
+        tombstone = await here.journal.row("order-8000")
+        assert await there.journal.insert([order(8_000)]) == [tombstone]
+        assert tombstone is not None
+        assert tombstone.is_tombstone
     finally:
         await there.close()
         await here.close()
@@ -119,7 +125,7 @@ async def test_what_does_not_arrive_as_it_was_is_not_kept(filled: Path, postgres
     )
     await connection.execute("CREATE TRIGGER meddle BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION meddle()")
     await connection.close()
-    with pytest.raises(StorageUnavailable, match="journal did not arrive as it was sent: 2500 rows of 2500"):
+    with pytest.raises(StorageUnavailable, match="journal did not arrive as it was sent: 2501 rows of 2501"):
         await copy_to_postgresql(filled, url)
     for table in metadata.tables:
         assert await rows_of(url, table) == (1 if table == "directory_revision" else 0)

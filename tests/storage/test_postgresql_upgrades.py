@@ -53,7 +53,10 @@ async def test_migrations_make_the_tables_that_the_code_uses(bare: str) -> None:
     assert [str(index).split()[2] for index in partial] == [
         "ix_journal_due_ms",
         "ix_journal_group_id",
+        "ix_journal_settled",
+        "ix_journal_tombstones",
         "ix_journal_unknown",
+        "ix_journal_unsettled",
         "ix_journal_venue_order_id",
     ]
 

@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 from sqlalchemy import Connection
 
-from storage.ports import JournalChange, OrderState
+from storage.ports import Journal, JournalChange, OrderState
 from storage.sql.database import Database
 from storage.sql.engines import driver, sqlite_engine
 from storage.sql.postgresql.place import PostgresPlace
@@ -28,6 +28,7 @@ QUESTIONS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     ),
     "find": lambda stores: stores.journal.find("a", "c", "o"),
     "by_venue_order_id": lambda stores: stores.journal.by_venue_order_id("a", "c", "7"),
+    "by_venue_client_id": lambda stores: stores.journal.by_venue_client_id("c", "7"),
     "row": lambda stores: stores.journal.row("order-1"),
     "group": lambda stores: stores.journal.group("g"),
     "events": lambda stores: stores.journal.events("order-1"),
@@ -35,6 +36,11 @@ QUESTIONS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "next_due_ms": lambda stores: stores.journal.next_due_ms(),
     "undecided": lambda stores: stores.journal.undecided("c"),
     "in_states": lambda stores: stores.journal.in_states([OrderState.UNKNOWN, OrderState.SENDING], 5),
+    "in_states of what is over": lambda stores: stores.journal.in_states(
+        [OrderState.FILLED, OrderState.NOT_PLACED], 5, newest_first=True
+    ),
+    "shed": lambda stores: _shed_one(stores.journal),
+    "forget": lambda stores: _forget_one(stores.journal),
     "revision": lambda stores: stores.directory.revision(),
     "key_by_digest": lambda stores: stores.directory.key_by_digest(b"digest"),
     "keys": lambda stores: stores.directory.keys("account-1"),
@@ -48,6 +54,16 @@ QUESTIONS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "usage day": lambda stores: stores.usage.day("2026-01-31"),
     "usage history": lambda stores: stores.usage.history("a", 9),
 }
+
+
+async def _shed_one(journal: Journal) -> None:
+    await journal.insert([order(3, state=OrderState.FILLED)])
+    assert await journal.shed(before_ms=NOW_MS + 100, limit=5) == 1
+
+
+async def _forget_one(journal: Journal) -> None:
+    await journal.insert([order(4, request=b"", state=OrderState.FILLED)])
+    assert await journal.forget(before_ms=NOW_MS + 100, limit=1) == 1
 
 
 class ExplainedDatabase(Database):
@@ -76,7 +92,7 @@ class ExplainedDatabase(Database):
 
 
 def _plan(raw: sqlite3.Connection, statement: str) -> list[str]:
-    if not statement.startswith(("SELECT", "INSERT", "UPDATE")):
+    if not statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
         return []
     return [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}")]
 
@@ -107,6 +123,23 @@ async def test_work_that_is_due_is_found_by_its_own_small_index(explained: Expla
         assert index in used
 
 
+async def test_orders_are_listed_and_retired_by_the_index_that_has_those_and_no_others(
+    explained: ExplainedDatabase,
+) -> None:
+    stores = stores_over(explained)
+    for question, index in (
+        ("in_states", "ix_journal_unsettled (state=?)"),
+        ("in_states of what is over", "ix_journal_settled (state=?)"),
+        ("shed", "ix_journal_settled (state=? AND updated_at_ms<?)"),
+        ("forget", "ix_journal_tombstones (updated_at_ms<?)"),
+    ):
+        explained.plans.clear()
+        await QUESTIONS[question](stores)
+        plan = " ".join(explained.plans).replace("COVERING ", "")
+        assert f"SEARCH journal USING INDEX {index}" in plan
+        assert question not in ("shed", "forget") or "TEMP B-TREE" not in plan
+
+
 async def test_postgresql_reads_no_whole_table_either(postgres: PostgresDatabases) -> None:
     url = await postgres.create()
     # Tables this small are read whole by choice; so told, only where there is no index for the question.
@@ -121,4 +154,11 @@ async def test_postgresql_reads_no_whole_table_either(postgres: PostgresDatabase
     used = await connection.fetch("SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0")
     await connection.close()
     assert [name for (name,) in scanned if name != "alembic_version"] == []
-    assert {"ix_journal_due_ms", "ix_journal_unknown", "ix_journal_venue_order_id"} <= {name for (name,) in used}
+    assert {
+        "ix_journal_due_ms",
+        "ix_journal_unknown",
+        "ix_journal_venue_order_id",
+        "ix_journal_unsettled",
+        "ix_journal_settled",
+        "ix_journal_tombstones",
+    } <= {name for (name,) in used}

@@ -38,6 +38,9 @@ class MemoryJournal:
         earlier = [await self.find(r.account_id, r.credential_id, r.client_order_id) for r in rows]
         if not any(earlier):
             for row in rows:
+                if await self.by_venue_client_id(row.credential_id, row.venue_client_id):
+                    raise ValueError("the venue client id is another order's already")
+            for row in rows:
                 self.rows[row.order_key] = row
                 self._event(row, row.created_at_ms, "")
         return earlier
@@ -93,6 +96,11 @@ class MemoryJournal:
             (r for r in self.rows.values() if (r.account_id, r.credential_id, r.venue_order_id) == wanted), None
         )
 
+    async def by_venue_client_id(self, credential_id: str, venue_client_id: str) -> JournalRow | None:
+        self._check()
+        wanted = (credential_id, venue_client_id)
+        return next((r for r in self.rows.values() if (r.credential_id, r.venue_client_id) == wanted), None)
+
     async def row(self, order_key: str) -> JournalRow | None:
         self._check()
         return self.rows.get(order_key)
@@ -129,8 +137,40 @@ class MemoryJournal:
         self, states: Sequence[OrderState], limit: int, *, newest_first: bool = False
     ) -> Sequence[JournalRow]:
         self._check()
-        rows = [row for row in self.rows.values() if row.state in states]
+        rows = [row for row in self.rows.values() if row.state in states and not row.is_tombstone]
         return (rows[::-1] if newest_first else rows)[:limit]
+
+    async def shed(self, *, before_ms: int, limit: int) -> int:
+        self._check()
+        old = [r for r in self._before(before_ms) if _is_over(r) and not r.is_tombstone][:limit]
+        for row in old:
+            self.log.pop(row.order_key, None)
+            self.rows[row.order_key] = msgspec.structs.replace(
+                row,
+                request=b"",
+                venue_order=None,
+                evidence=None,
+                group_id=None,
+                owner="",
+                last_negative_ms=None,
+                cancel_requested_at_ms=None,
+            )
+        return len(old)
+
+    async def forget(self, *, before_ms: int, limit: int) -> int:
+        self._check()
+        old = [r for r in self._before(before_ms) if r.is_tombstone][:limit]
+        for row in old:
+            self.log.pop(row.order_key, None)
+            del self.rows[row.order_key]
+        return len(old)
+
+    def _before(self, before_ms: int) -> list[JournalRow]:
+        return [row for row in self.rows.values() if row.updated_at_ms < before_ms]
+
+
+def _is_over(row: JournalRow) -> bool:
+    return row.state in _NEVER_MOVES or (row.state is OrderState.NOT_PLACED and row.next_check_ms is None)
 
 
 def _due_ms(row: JournalRow) -> int | None:

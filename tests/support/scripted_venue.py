@@ -134,7 +134,7 @@ class ScriptedVenue:
             if isinstance(intent.execution, Stop | TakeProfit):
                 status = OrderStatus.PENDING
         order = Order(
-            order_id=f"ord_{len(self.orders) + 1}",
+            order_id=f"ord_{len(self.executions) + 1}",
             client_id=submission.client_id,
             symbol=intent.symbol,
             side=intent.side,
