@@ -2,8 +2,8 @@
 
 aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
 request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
-never waits, it has its answer then and there; if it does, one task awaits the rest of it, and what comes meanwhile is
-kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
+never waits, it has its answer then and there; if it does, it goes on whenever what it waits for is there, and what comes
+meanwhile is kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
 
 What is not HTTP gets the envelope of every other refusal, once, and the connection ends with it.
 """
@@ -11,8 +11,9 @@ What is not HTTP gets the envelope of every other refusal, once, and the connect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from contextvars import Context
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
@@ -43,6 +44,8 @@ _READ_AHEAD_BYTES: Final = 64 * 1024
 Message = tuple[RawRequestMessage, StreamReader]
 Parsed = tuple[Sequence[Message], bool, bytes]
 _NOTHING: Final[Parsed] = ((), False, b"")
+# Nothing is set in it.
+_NOBODYS: Final = Context()
 
 
 class Server(web.Server):
@@ -54,7 +57,8 @@ class Server(web.Server):
         self.heads = Heads()
         self._max_connections = max_connections
         self._open = 0
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: set[Begun[WrittenAtOnce]] = set()
+        self._all_answered: asyncio.Future[None] | None = None
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -71,17 +75,21 @@ class Server(web.Server):
         self._open -= 1
         super().connection_lost(handler, exc)
 
-    def answer(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` to its end, whether or not its connection lives so long."""
-        task = self._loop.create_task(work)
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+    def waits(self, request: Begun[WrittenAtOnce]) -> None:
+        """It is carried out to its end, whether or not its connection lives so long."""
+        self._answering.add(request)
+
+    def answered(self, request: Begun[WrittenAtOnce]) -> None:
+        self._answering.discard(request)
+        if self._all_answered is not None and not self._answering and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         if self._answering:
-            _, late = await asyncio.wait(self._answering, timeout=timeout)
-            for task in late:
-                task.cancel()
+            self._all_answered = self._loop.create_future()
+            await asyncio.wait({self._all_answered}, timeout=timeout)
+            for late in list(self._answering):
+                late.cancel()
         await super().shutdown(timeout)
 
 
@@ -96,6 +104,7 @@ class Connection(web.RequestHandler):
         "_peer",
         "_reader",
         "_server",
+        "_way",
     )
 
     def __init__(self, server: Server, **options: Any) -> None:
@@ -106,6 +115,7 @@ class Connection(web.RequestHandler):
         self._reader = _Reader(cast(HttpRequestParser, self._parser), self)
         self._parser = cast(Any, self._reader)
         self._is_answering = False
+        self._way = _AS_EVER
         self._early = b""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -142,13 +152,15 @@ class Connection(web.RequestHandler):
         length = payload.total_bytes
         if not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
             return False
+        credentials = credentials_in(message.headers, self._peer)
         keeps_alive = not message.should_close
+        may_be_met = head is not None and keeps_alive and message.version == HttpVersion11
         way = _Way(
             is_1_1=message.version >= HttpVersion11,
             keeps_alive=keeps_alive,
-            new_head=head if keeps_alive and message.version == HttpVersion11 else None,
+            new_head=_NewHead(head, credentials, length) if head is not None and may_be_met else None,
         )
-        self._begin(credentials_in(message.headers, self._peer), payload.read_nowait(), way)
+        self._begin(credentials, payload.read_nowait(), way)
         return True
 
     def head_is_partial(self, more: int) -> None:
@@ -201,19 +213,26 @@ class Connection(web.RequestHandler):
             outcome = self._failed(error)
         if isinstance(outcome, Begun):
             self._is_answering = True
-            self._server.answer(self._finish(outcome, credentials, len(body), way))
+            self._way = way
+            self._server.waits(outcome)
+            outcome.then(self._finish)
         else:
-            self._tell(outcome, credentials, len(body), way)
+            self._tell(outcome, way)
 
-    async def _finish(self, rest: Begun[WrittenAtOnce], credentials: Credentials, length: int, way: _Way) -> None:
+    def _finish(self, request: Begun[WrittenAtOnce]) -> None:
+        self._server.answered(request)
         try:
-            answer = await rest.rest()
+            answer = request.outcome()
+        except asyncio.CancelledError:
+            # The gateway has stopped waiting for it.
+            self.force_close()
+            return
         except Exception as error:
             answer = self._failed(error)
-        self._tell(answer, credentials, length, way)
+        self._tell(answer, self._way)
         if self._early:
-            # It is begun outside this task, as everything is.
-            self._loop.call_soon(self._go_on)
+            # It is begun outside this request, as everything is.
+            self._loop.call_soon(self._go_on, context=_NOBODYS)
         else:
             self._is_answering = False
 
@@ -229,10 +248,10 @@ class Connection(web.RequestHandler):
         if len(self._early) > _READ_AHEAD_BYTES and not self._buffer_paused:
             self._pause_reading_for_buffer()
 
-    def _tell(self, answer: WrittenAtOnce, credentials: Credentials, length: int, way: _Way) -> None:
+    def _tell(self, answer: WrittenAtOnce, way: _Way) -> None:
         self._write(answer, is_1_1=way.is_1_1, keeps_alive=way.keeps_alive)
         if way.new_head is not None and answer.status < 400:
-            self._heads.meet(way.new_head, credentials, length)
+            self._heads.meet(*way.new_head)
 
     def _write(self, answer: WrittenAtOnce, *, is_1_1: bool = True, keeps_alive: bool = True) -> None:
         keeps_alive = keeps_alive and not (answer.is_last or self._close)
@@ -273,12 +292,20 @@ class Connection(web.RequestHandler):
         )
 
 
+class _NewHead(NamedTuple):
+    """The head of a request, and what it says: ``length`` is the body's."""
+
+    head: bytes
+    credentials: Credentials
+    length: int
+
+
 class _Way(msgspec.Struct, frozen=True):
     """How an answer goes back. ``new_head`` is that of the request, where it may become a known one."""
 
     is_1_1: bool
     keeps_alive: bool
-    new_head: bytes | None
+    new_head: _NewHead | None
 
 
 # That of a request with a known head.
