@@ -2,8 +2,9 @@
 
 aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
 request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
-never waits, it has its answer then and there; if it does, it goes on whenever what it waits for is there, and what comes
-meanwhile is kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
+never waits, it has its answer then and there; if it does, it goes on whenever what it waits for is there, and what
+comes meanwhile is kept until it is answered. What is not all there yet, or comes with others, or is for another path,
+goes aiohttp's way.
 
 What is not HTTP gets the envelope of every other refusal, once, and the connection ends with it.
 """
