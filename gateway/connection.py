@@ -12,7 +12,7 @@ What is not HTTP gets the envelope of every other refusal, once, and the connect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from typing import Any, Final, NamedTuple, cast
 
@@ -30,10 +30,11 @@ from aiohttp.http_exceptions import (
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from gateway.endpoint import Endpoint, WrittenAtOnce
-from gateway.heads import END, Heads, credentials_in
-from gateway.pipeline import Credentials
+from gateway.endpoint import Endpoint
+from gateway.heads import END, Heads
+from gateway.plain import Plain, PlainEndpoint, Shown, shown_in
 from gateway.steps import Begun, begun
+from gateway.written import WrittenAtOnce
 from normalization.errors import GatewayError, InternalError, MalformedRequest, ServiceUnavailable
 
 HEAD_TIMEOUT_S: Final = 5.0
@@ -50,11 +51,24 @@ _NOBODYS: Final = Context()
 
 
 class Server(web.Server):
-    """aiohttp's server with connections of ours, at most ``max_connections`` at a time."""
+    """aiohttp's server with connections of ours, at most ``max_connections`` at a time.
 
-    def __init__(self, handler: Any, endpoint: Endpoint, *, max_connections: int, **options: Any) -> None:
+    ``handler`` answers what goes aiohttp's way; ``plainly`` has who is asked first, by path. What never becomes a
+    request is refused as ``endpoint`` refuses.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        endpoint: Endpoint,
+        plainly: Mapping[str, PlainEndpoint],
+        *,
+        max_connections: int,
+        **options: Any,
+    ) -> None:
         super().__init__(handler, keepalive_timeout=KEEP_ALIVE_S, read_bufsize=_READ_AHEAD_BYTES, **options)
         self.endpoint = endpoint
+        self._plainly = plainly
         self.heads = Heads()
         self._max_connections = max_connections
         self._open = 0
@@ -63,6 +77,11 @@ class Server(web.Server):
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def plain(self, message: RawRequestMessage, length: int) -> Plain | None:
+        """What there is to know of the head of a request that may be answered at once."""
+        endpoint = self._plainly.get(message.path.partition("?")[0])
+        return None if endpoint is None else endpoint.plain(message, length)
 
     @property
     def is_overrun(self) -> bool:
@@ -145,24 +164,34 @@ class Connection(web.RequestHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
-        """Whether a request that came alone was begun, and needs no place in the queue.
+    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> StreamReader | None:
+        """Begin a request that came alone; what is to be read of its body where it has to take its place in the queue.
 
         ``head`` is given where it and the body are all that came.
         """
+        if not (payload.is_eof() and self._is_idle()):
+            return payload
         length = payload.total_bytes
-        if not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
-            return False
-        credentials = credentials_in(message.headers, self._peer)
+        plain = self._server.plain(message, length)
+        if plain is None:
+            return payload
+        body = payload.read_nowait()
+        shown = shown_in(message.headers, self._peer)
         keeps_alive = not message.should_close
-        may_be_met = head is not None and keeps_alive and message.version == HttpVersion11
+        may_be_met = keeps_alive and message.version == HttpVersion11
         way = _Way(
             is_1_1=message.version >= HttpVersion11,
             keeps_alive=keeps_alive,
-            new_head=_NewHead(head, credentials, length) if head is not None and may_be_met else None,
+            new_head=_NewHead(head, plain, shown, length) if head is not None and may_be_met else None,
         )
-        self._begin(credentials, payload.read_nowait(), way)
-        return True
+        return None if self._begin(plain, shown, body, way) else self._unread(body)
+
+    def _unread(self, body: bytes) -> StreamReader:
+        """A body that was read already, to be read again."""
+        payload = StreamReader(self, len(body) + 1, loop=self._loop)
+        payload.feed_data(body)
+        payload.feed_eof()
+        return payload
 
     def head_is_partial(self, more: int) -> None:
         """``more`` bytes came of a head that has no end yet."""
@@ -204,12 +233,15 @@ class Connection(web.RequestHandler):
         known = self._heads.find(head)
         if known is None or len(body) != known.length or not self._is_idle():
             return False
-        self._begin(known.credentials(head, self._peer), body, _AS_EVER)
-        return True
+        return self._begin(known.plain, known.shown(head, self._peer), body, _AS_EVER)
 
-    def _begin(self, credentials: Credentials, body: bytes, way: _Way) -> None:
+    def _begin(self, plain: Plain, shown: Shown, body: bytes, way: _Way) -> bool:
+        """Whether it can be answered in this way."""
+        work = plain.answer(shown, body)
+        if work is None:
+            return False
         try:
-            outcome = begun(self._endpoint.answer(credentials, body), self._loop)
+            outcome = begun(work, self._loop)
         except Exception as error:
             outcome = self._failed(error)
         if isinstance(outcome, Begun):
@@ -219,6 +251,7 @@ class Connection(web.RequestHandler):
             outcome.then(self._finish)
         else:
             self._tell(outcome, way)
+        return True
 
     def _finish(self, request: Begun[WrittenAtOnce]) -> None:
         self._server.answered(request)
@@ -294,10 +327,11 @@ class Connection(web.RequestHandler):
 
 
 class _NewHead(NamedTuple):
-    """The head of a request, and what it says: ``length`` is the body's."""
+    """The head of a request, and all that it says: ``length`` is the body's."""
 
     head: bytes
-    credentials: Credentials
+    plain: Plain
+    shown: Shown
     length: int
 
 
@@ -338,12 +372,16 @@ class _Reader:
             # It is about the body of a request that is being answered. That answer is the only one.
             self._body.set_exception(malformed(error))
             return _NOTHING
-        messages, is_upgraded, _ = parsed
+        messages, is_upgraded, more = parsed
         head = self._keep_track(data, messages, in_body) if data else None
-        if len(messages) == 1 and not is_upgraded and self._connection.begins(*messages[0], head):
+        if len(messages) != 1 or is_upgraded:
+            return parsed
+        message, payload = messages[0]
+        left = self._connection.begins(message, payload, head)
+        if left is None:
             self.message_consumed()
             return _NOTHING
-        return parsed
+        return [(message, left)], is_upgraded, more
 
     def _keep_track(self, data: bytes, messages: Sequence[Message], in_body: bool) -> bytes | None:
         """Account for where in a message we are; the head, where ``data`` is one message to the byte."""

@@ -86,6 +86,11 @@ class ToolCalls:
         payment = payments.in_meta(message) if call.takes(payments.ARGUMENT) else None
         return call if payment is None else call.with_argument(payments.ARGUMENT, payment)
 
+    def is_read_only(self, name: str) -> bool:
+        """Also where there is no such tool: nothing comes of that."""
+        tool = self._catalog.find(name, None)
+        return tool is None or tool.operation.read_only
+
     async def perform(
         self, call: ToolCall, credentials: Credentials, trace: Trace, *, confirmed: bool = False
     ) -> bytes | None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import re
+import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 from gateway import keys
 from gateway.heads import Heads
 from gateway.pipeline import Credentials
+from gateway.plain import Plain, Shown
 from storage.ports import KeyEnvironment, Tier
 from tests.support.served import Served, served
 
@@ -234,15 +236,22 @@ async def test_a_head_is_answered_alike_however_often_it_was_seen(desk: Desk) ->
     assert {b"200", b"400", b"401"} <= statuses
 
 
-def test_no_key_is_remembered() -> None:
+class AnyPlain(Plain):
+    """Whatever an endpoint has read."""
+
+    def answer(self, shown: Shown, body: bytes) -> None:
+        return None
+
+
+def test_no_key_and_no_session_is_remembered() -> None:
     heads = Heads()
-    key = keys.mint(KeyEnvironment.LIVE)
-    head = f"POST /v1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 2".encode()
+    key, session = keys.mint(KeyEnvironment.LIVE), secrets.token_hex(16)
+    head = f"POST /v1 HTTP/1.1\r\nX-API-Key: {key}\r\nMcp-Session-Id: {session}\r\nContent-Length: 2".encode()
     for _ in range(3):
-        heads.meet(head, Credentials(key, None, ""), 2)
+        heads.meet(head, AnyPlain(), Shown(Credentials(key, None, ""), session), 2)
     found = heads.find(head)
     assert found is not None
-    assert found.credentials(head, "me") == (key, None, "me")
+    assert found.shown(head, "me") == ((key, None, "me"), session)
     del head, found
     reachable: list[object] = [heads]
     seen = set()
@@ -250,8 +259,9 @@ def test_no_key_is_remembered() -> None:
         thing = reachable.pop()
         if id(thing) not in seen and not isinstance(thing, type):
             seen.add(id(thing))
-            assert key not in str(thing)
-            assert key.encode() not in (thing if isinstance(thing, bytes) else b"")
+            for secret in (key, session):
+                assert secret not in str(thing)
+                assert secret.encode() not in (thing if isinstance(thing, bytes) else b"")
             reachable += gc.get_referents(thing)
 
 
@@ -259,8 +269,13 @@ def test_heads_that_come_but_once_push_none_out_for_good_and_fill_nothing() -> N
     heads = Heads(capacity=10)
     often = b"POST /v1 HTTP/1.1\r\nX-API-Key: k"
     for number in range(1_000):
-        heads.meet(b"POST /v1 HTTP/1.1\r\nX-API-Key: k\r\nX-Number: %d" % number, Credentials("k", None, ""), 2)
+        heads.meet(
+            b"POST /v1 HTTP/1.1\r\nX-API-Key: k\r\nX-Number: %d" % number,
+            AnyPlain(),
+            Shown(Credentials("k", None, ""), None),
+            2,
+        )
         if number % 5 == 0:
-            heads.meet(often, Credentials("k", None, ""), 2)
+            heads.meet(often, AnyPlain(), Shown(Credentials("k", None, ""), None), 2)
     assert heads.find(often) is not None
     assert len(heads) <= 10
