@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 import msgspec
@@ -86,10 +87,9 @@ class ToolCalls:
         payment = payments.in_meta(message) if call.takes(payments.ARGUMENT) else None
         return call if payment is None else call.with_argument(payments.ARGUMENT, payment)
 
-    def is_read_only(self, name: str) -> bool:
-        """Also where there is no such tool: nothing comes of that."""
-        tool = self._catalog.find(name, None)
-        return tool is None or tool.operation.read_only
+    def read_only_names(self) -> Set[bytes]:
+        """The names, as JSON has them, of the tools that change nothing."""
+        return {msgspec.json.encode(tool.name) for tool in self._catalog.tools if tool.operation.read_only}
 
     async def perform(
         self, call: ToolCall, credentials: Credentials, trace: Trace, *, confirmed: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from typing import Any, Final
 
 import msgspec
@@ -28,16 +28,16 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class PlainPost(Plain):
-    """``is_read_only`` knows the tools by name; ``answer`` gives one JSON message."""
+    """``read_only`` has the names, as JSON, of the tools that change nothing; ``answer`` gives one JSON message."""
 
     def __init__(
         self,
         post: Post,
-        is_read_only: Callable[[str], bool],
+        read_only: Set[bytes],
         answer: Callable[[Post, Shown, Message], Coroutine[Any, Any, WrittenAtOnce]],
     ) -> None:
         self._post = post
-        self._is_read_only = is_read_only
+        self._read_only = read_only
         self._answer = answer
 
     def answer(self, shown: Shown, body: bytes) -> Coroutine[Any, Any, WrittenAtOnce] | None:
@@ -51,6 +51,6 @@ class PlainPost(Plain):
         """Whether its client may want to hear how it goes, or be asked something, before it has the answer."""
         if message.method != CALL:
             return message.method == LISTEN
-        if self._is_read_only(message.text("name") or ""):
+        if bytes(message.params.get("name", b"")) in self._read_only:
             return False
         return shown.session_id is not None or message.progress_token() is not None

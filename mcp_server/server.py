@@ -78,6 +78,7 @@ class McpServer(PlainEndpoint):
         self._max_body_bytes = max_body_bytes
         self._closing = False
         self._listeners: set[Stream] = set()
+        self._read_only = calls.read_only_names()
 
     async def __call__(self, request: web.BaseRequest) -> Reply:
         trace = Trace(new_request_id(), self._clock)
@@ -107,7 +108,7 @@ class McpServer(PlainEndpoint):
         if not accepts.json:
             return None
         post = Post(headers=envelope_headers(headers), accepts=accepts, groups=groups)
-        return PlainPost(post, self._calls.is_read_only, self.answer)
+        return PlainPost(post, self._read_only, self.answer)
 
     async def answer(self, post: Post, shown: Shown, message: Message) -> WrittenAtOnce:
         """One JSON message, whatever comes."""
@@ -241,10 +242,11 @@ class McpServer(PlainEndpoint):
                 return self._result(asked, results.of_error(error))
         elif not shows_key(asked.credentials):
             self._callers.session(None, None, asked.id)
+        if session is None:
+            return await self._answers.answer(asked, call)
         with self.sessions.in_use(session):
             reply = await self._answers.answer(asked, call, session)
-            if session is not None:
-                await self._let_in(session, asked.trace.newcomer)
+            await self._let_in(session, asked.trace.newcomer)
             return reply
 
     async def _let_in(self, session: Session, joined: object) -> None:
