@@ -33,8 +33,8 @@ class Head:
         self._in_api_key = in_api_key
 
     def shown(self, head: bytes, peer: str) -> Shown:
-        key = head[self._key].decode()
-        session_id = None if self._session is None else head[self._session].decode()
+        key = head[self._key].decode(errors="surrogateescape")
+        session_id = None if self._session is None else head[self._session].decode(errors="surrogateescape")
         return Shown(Credentials(key, None, peer) if self._in_api_key else Credentials(None, key, peer), session_id)
 
 
@@ -68,14 +68,13 @@ class Heads:
                 del self._met[next(iter(self._met))]
             return
         api_key, authorization, _ = shown.credentials
-        texts = (api_key or authorization or "", shown.session_id or "")
-        if all(text.isascii() for text in texts):
-            key, session = (_place(head, text) for text in texts)
-            in_api_key = bool(api_key)
-            self._met[name] = Head(plain, length, key, session if shown.session_id else None, in_api_key=in_api_key)
+        key = _place(head, api_key or authorization or "")
+        session = None if shown.session_id is None else _place(head, shown.session_id)
+        self._met[name] = Head(plain, length, key, session, in_api_key=bool(api_key))
 
 
 def _place(head: bytes, text: str) -> slice:
-    # Perhaps the same text stands somewhere before it: that will do.
-    start = head.index(text.encode())
-    return slice(start, start + len(text))
+    # As the parser decodes what is no text. Perhaps the same stands somewhere before it: that will do.
+    shown = text.encode(errors="surrogateescape")
+    start = head.index(shown)
+    return slice(start, start + len(shown))
