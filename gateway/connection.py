@@ -2,8 +2,9 @@
 
 aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
 request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
-never waits, it has its answer then and there; if it does, one task awaits the rest of it, and what comes meanwhile is
-kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
+never waits, it has its answer then and there; if it does, it goes on whenever what it waits for is there, and what
+comes meanwhile is kept until it is answered. What is not all there yet, or comes with others, or is for another path,
+goes aiohttp's way.
 
 What is not HTTP gets the envelope of every other refusal, once, and the connection ends with it.
 """
@@ -11,8 +12,9 @@ What is not HTTP gets the envelope of every other refusal, once, and the connect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
@@ -28,10 +30,11 @@ from aiohttp.http_exceptions import (
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from gateway.endpoint import Endpoint, WrittenAtOnce
-from gateway.heads import END, Heads, credentials_in
-from gateway.pipeline import Credentials
+from gateway.endpoint import Endpoint
+from gateway.heads import END, Heads
+from gateway.plain import Plain, PlainEndpoint, Shown, shown_in
 from gateway.steps import Begun, begun
+from gateway.written import WrittenAtOnce
 from normalization.errors import GatewayError, InternalError, MalformedRequest, ServiceUnavailable
 
 HEAD_TIMEOUT_S: Final = 5.0
@@ -43,21 +46,42 @@ _READ_AHEAD_BYTES: Final = 64 * 1024
 Message = tuple[RawRequestMessage, StreamReader]
 Parsed = tuple[Sequence[Message], bool, bytes]
 _NOTHING: Final[Parsed] = ((), False, b"")
+# Nothing is set in it.
+_NOBODYS: Final = Context()
 
 
 class Server(web.Server):
-    """aiohttp's server with connections of ours, at most ``max_connections`` at a time."""
+    """aiohttp's server with connections of ours, at most ``max_connections`` at a time.
 
-    def __init__(self, handler: Any, endpoint: Endpoint, *, max_connections: int, **options: Any) -> None:
+    ``handler`` answers what goes aiohttp's way; ``plainly`` has who is asked first, by path. What never becomes a
+    request is refused as ``endpoint`` refuses.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        endpoint: Endpoint,
+        plainly: Mapping[str, PlainEndpoint],
+        *,
+        max_connections: int,
+        **options: Any,
+    ) -> None:
         super().__init__(handler, keepalive_timeout=KEEP_ALIVE_S, read_bufsize=_READ_AHEAD_BYTES, **options)
         self.endpoint = endpoint
+        self._plainly = plainly
         self.heads = Heads()
         self._max_connections = max_connections
         self._open = 0
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: set[Begun[WrittenAtOnce]] = set()
+        self._all_answered: asyncio.Future[None] | None = None
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def plain(self, message: RawRequestMessage, length: int) -> Plain | None:
+        """What there is to know of the head of a request that may be answered at once."""
+        endpoint = self._plainly.get(message.path.partition("?")[0])
+        return None if endpoint is None else endpoint.plain(message, length)
 
     @property
     def is_overrun(self) -> bool:
@@ -71,17 +95,21 @@ class Server(web.Server):
         self._open -= 1
         super().connection_lost(handler, exc)
 
-    def answer(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` to its end, whether or not its connection lives so long."""
-        task = self._loop.create_task(work)
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+    def waits(self, request: Begun[WrittenAtOnce]) -> None:
+        """It is carried out to its end, whether or not its connection lives so long."""
+        self._answering.add(request)
+
+    def answered(self, request: Begun[WrittenAtOnce]) -> None:
+        self._answering.discard(request)
+        if self._all_answered is not None and not self._answering and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         if self._answering:
-            _, late = await asyncio.wait(self._answering, timeout=timeout)
-            for task in late:
-                task.cancel()
+            self._all_answered = self._loop.create_future()
+            await asyncio.wait({self._all_answered}, timeout=timeout)
+            for late in list(self._answering):
+                late.cancel()
         await super().shutdown(timeout)
 
 
@@ -96,6 +124,7 @@ class Connection(web.RequestHandler):
         "_peer",
         "_reader",
         "_server",
+        "_way",
     )
 
     def __init__(self, server: Server, **options: Any) -> None:
@@ -106,6 +135,7 @@ class Connection(web.RequestHandler):
         self._reader = _Reader(cast(HttpRequestParser, self._parser), self)
         self._parser = cast(Any, self._reader)
         self._is_answering = False
+        self._way = _AS_EVER
         self._early = b""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -134,22 +164,34 @@ class Connection(web.RequestHandler):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
-        """Whether a request that came alone was begun, and needs no place in the queue.
+    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> StreamReader | None:
+        """Begin a request that came alone; what is to be read of its body where it has to take its place in the queue.
 
         ``head`` is given where it and the body are all that came.
         """
+        if not (payload.is_eof() and self._is_idle()):
+            return payload
         length = payload.total_bytes
-        if not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
-            return False
+        plain = self._server.plain(message, length)
+        if plain is None:
+            return payload
+        body = payload.read_nowait()
+        shown = shown_in(message.headers, self._peer)
         keeps_alive = not message.should_close
+        may_be_met = keeps_alive and message.version == HttpVersion11
         way = _Way(
             is_1_1=message.version >= HttpVersion11,
             keeps_alive=keeps_alive,
-            new_head=head if keeps_alive and message.version == HttpVersion11 else None,
+            new_head=_NewHead(head, plain, shown, length) if head is not None and may_be_met else None,
         )
-        self._begin(credentials_in(message.headers, self._peer), payload.read_nowait(), way)
-        return True
+        return None if self._begin(plain, shown, body, way) else self._unread(body)
+
+    def _unread(self, body: bytes) -> StreamReader:
+        """A body that was read already, to be read again."""
+        payload = StreamReader(self, len(body) + 1, loop=self._loop)
+        payload.feed_data(body)
+        payload.feed_eof()
+        return payload
 
     def head_is_partial(self, more: int) -> None:
         """``more`` bytes came of a head that has no end yet."""
@@ -191,29 +233,40 @@ class Connection(web.RequestHandler):
         known = self._heads.find(head)
         if known is None or len(body) != known.length or not self._is_idle():
             return False
-        self._begin(known.credentials(head, self._peer), body, _AS_EVER)
-        return True
+        return self._begin(known.plain, known.shown(head, self._peer), body, _AS_EVER)
 
-    def _begin(self, credentials: Credentials, body: bytes, way: _Way) -> None:
+    def _begin(self, plain: Plain, shown: Shown, body: bytes, way: _Way) -> bool:
+        """Whether it can be answered in this way."""
+        work = plain.answer(shown, body)
+        if work is None:
+            return False
         try:
-            outcome = begun(self._endpoint.answer(credentials, body), self._loop)
+            outcome = begun(work, self._loop)
         except Exception as error:
             outcome = self._failed(error)
         if isinstance(outcome, Begun):
             self._is_answering = True
-            self._server.answer(self._finish(outcome, credentials, len(body), way))
+            self._way = way
+            self._server.waits(outcome)
+            outcome.then(self._finish)
         else:
-            self._tell(outcome, credentials, len(body), way)
+            self._tell(outcome, way)
+        return True
 
-    async def _finish(self, rest: Begun[WrittenAtOnce], credentials: Credentials, length: int, way: _Way) -> None:
+    def _finish(self, request: Begun[WrittenAtOnce]) -> None:
+        self._server.answered(request)
         try:
-            answer = await rest.rest()
+            answer = request.outcome()
+        except asyncio.CancelledError:
+            # The gateway has stopped waiting for it.
+            self.force_close()
+            return
         except Exception as error:
             answer = self._failed(error)
-        self._tell(answer, credentials, length, way)
+        self._tell(answer, self._way)
         if self._early:
-            # It is begun outside this task, as everything is.
-            self._loop.call_soon(self._go_on)
+            # It is begun outside this request, as everything is.
+            self._loop.call_soon(self._go_on, context=_NOBODYS)
         else:
             self._is_answering = False
 
@@ -229,10 +282,10 @@ class Connection(web.RequestHandler):
         if len(self._early) > _READ_AHEAD_BYTES and not self._buffer_paused:
             self._pause_reading_for_buffer()
 
-    def _tell(self, answer: WrittenAtOnce, credentials: Credentials, length: int, way: _Way) -> None:
+    def _tell(self, answer: WrittenAtOnce, way: _Way) -> None:
         self._write(answer, is_1_1=way.is_1_1, keeps_alive=way.keeps_alive)
         if way.new_head is not None and answer.status < 400:
-            self._heads.meet(way.new_head, credentials, length)
+            self._heads.meet(*way.new_head)
 
     def _write(self, answer: WrittenAtOnce, *, is_1_1: bool = True, keeps_alive: bool = True) -> None:
         keeps_alive = keeps_alive and not (answer.is_last or self._close)
@@ -273,12 +326,21 @@ class Connection(web.RequestHandler):
         )
 
 
+class _NewHead(NamedTuple):
+    """The head of a request, and all that it says: ``length`` is the body's."""
+
+    head: bytes
+    plain: Plain
+    shown: Shown
+    length: int
+
+
 class _Way(msgspec.Struct, frozen=True):
     """How an answer goes back. ``new_head`` is that of the request, where it may become a known one."""
 
     is_1_1: bool
     keeps_alive: bool
-    new_head: bytes | None
+    new_head: _NewHead | None
 
 
 # That of a request with a known head.
@@ -310,12 +372,16 @@ class _Reader:
             # It is about the body of a request that is being answered. That answer is the only one.
             self._body.set_exception(malformed(error))
             return _NOTHING
-        messages, is_upgraded, _ = parsed
+        messages, is_upgraded, more = parsed
         head = self._keep_track(data, messages, in_body) if data else None
-        if len(messages) == 1 and not is_upgraded and self._connection.begins(*messages[0], head):
+        if len(messages) != 1 or is_upgraded:
+            return parsed
+        message, payload = messages[0]
+        left = self._connection.begins(message, payload, head)
+        if left is None:
             self.message_consumed()
             return _NOTHING
-        return parsed
+        return [(message, left)], is_upgraded, more
 
     def _keep_track(self, data: bytes, messages: Sequence[Message], in_body: bool) -> bytes | None:
         """Account for where in a message we are; the head, where ``data`` is one message to the byte."""

@@ -6,8 +6,6 @@ import asyncio
 import os
 import random
 import uuid
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -17,10 +15,10 @@ from multidict import CIMultiDictProxy
 from gateway import x402
 from gateway.admission import Admission
 from gateway.clock import Clock
-from gateway.heads import credentials_in
 from gateway.metrics import Metrics
-from gateway.pipeline import Answer, Credentials, Pipeline, Trace, refusal
-from gateway.timings import milliseconds
+from gateway.pipeline import Answer, Pipeline, Trace, refusal
+from gateway.plain import PlainEndpoint, Shown, is_whole_post, shown_in
+from gateway.written import HttpDate, WrittenAtOnce, lines_of
 from normalization.errors import (
     GatewayError,
     InvalidParameter,
@@ -34,16 +32,13 @@ from normalization.errors import (
 PATH: Final = "/v1"
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_TIMEOUT_S: Final = 10.0
-TAKEN_WITHIN_S: Final = 60.0
-"""How long an answer may wait for its client to take it."""
 
 _JSON: Final = "application/json"
 _JSON_TYPES: Final = (_JSON, "text/json")
-_STATUSES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_ALWAYS: Final = "Content-Type: application/json\r\nCache-Control: no-store\r\nServer: venuegate\r\n"
+_JSON_LINE: Final = "Content-Type: application/json\r\n"
 
 
-class Endpoint:
+class Endpoint(PlainEndpoint):
     def __init__(
         self, pipeline: Pipeline, *, metrics: Metrics, clock: Clock, max_in_flight: int, max_body_bytes: int
     ) -> None:
@@ -63,9 +58,9 @@ class Endpoint:
             body = await self._body(request)
         except GatewayError as error:
             return self._finished(refusal(error), trace)
-        return await self.answer(shown_credentials(request), body, trace)
+        return await self.answer(shown_in(request.headers, request.remote or ""), body, trace)
 
-    async def answer(self, credentials: Credentials, body: bytes, trace: Trace | None = None) -> WrittenAtOnce:
+    async def answer(self, shown: Shown, body: bytes, trace: Trace | None = None) -> WrittenAtOnce:
         """Answer a request of which nothing is to be said but whose it is and what it asks for."""
         if trace is None:
             trace = Trace(new_request_id(), self._clock)
@@ -77,7 +72,7 @@ class Endpoint:
                 return self._finished(refusal(error), trace)
         admission.under_way += 1
         try:
-            answer = await self._pipeline.handle(credentials, body, trace)
+            answer = await self._pipeline.handle(shown.credentials, body, trace)
         finally:
             admission.under_way -= 1
         return self._finished(answer, trace)
@@ -88,18 +83,14 @@ class Endpoint:
         answer.is_last = True
         return answer
 
-    def takes(self, message: RawRequestMessage, length: int) -> bool:
-        """Whether all that the head says is what ``answer`` takes for granted; ``length`` is the body's."""
-        headers = message.headers
-        return (
+    def plain(self, message: RawRequestMessage, length: int) -> Endpoint | None:
+        is_taken = (
             message.path == PATH
-            and message.method == hdrs.METH_POST
-            and not message.upgrade
+            and is_whole_post(message)
             and length <= self._max_body_bytes
-            and _is_json(headers.get(hdrs.CONTENT_TYPE))
-            and hdrs.CONTENT_ENCODING not in headers
-            and hdrs.TRANSFER_ENCODING not in headers
+            and _is_json(message.headers.get(hdrs.CONTENT_TYPE))
         )
+        return self if is_taken else None
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         """The whole body, refused as early as its size, type or method can be known."""
@@ -141,21 +132,9 @@ class Endpoint:
 
     def _finished(self, answer: Answer, trace: Trace) -> WrittenAtOnce:
         seconds = self._now() - trace.started
-        error, usage = answer.error, trace.usage
+        error = answer.error
         self._metrics.request(trace.operation, error.code if error else "OK", seconds)
-        lines = (
-            f"{_ALWAYS}Date: {self._date()}\r\n"
-            f"X-Request-Id: {trace.request_id}\r\n"
-            f"X-Request-Duration-Ms: {milliseconds(seconds)}\r\n"
-            f"Server-Timing: {trace.timings.header()}\r\n"
-        )
-        if usage is not None:
-            lines += (
-                f"X-RateLimit-Limit-Minute: {usage.limit_minute}\r\n"
-                f"X-RateLimit-Remaining-Minute: {usage.remaining_minute}\r\n"
-                f"X-RateLimit-Limit-Day: {usage.limit_day}\r\n"
-                f"X-RateLimit-Remaining-Day: {usage.remaining_day}\r\n"
-            )
+        lines = _JSON_LINE + lines_of(trace, self._date(), seconds)
         if error is not None:
             lines += _error_lines(error)
         return WrittenAtOnce(answer.status, lines, answer.body)
@@ -165,19 +144,6 @@ async def _tell_to_continue(request: web.BaseRequest) -> None:
     """A client that asked whether to send its body waits for this, some of them for ever."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-async def _taken(request: web.BaseRequest, transport: asyncio.WriteTransport) -> None:
-    """A client that sends many requests and reads no answers waits here, but not for ever.
-
-    :raises ConnectionError: it is gone, or was given up.
-    """
-    try:
-        async with asyncio.timeout(TAKEN_WITHIN_S):
-            await request.writer.drain()
-    except TimeoutError:
-        transport.abort()
-        raise ConnectionAbortedError("the client reads nothing") from None
 
 
 class RequestIds:
@@ -198,71 +164,6 @@ class RequestIds:
 
 
 new_request_id: Final = RequestIds()
-
-
-def shown_credentials(request: web.BaseRequest) -> Credentials:
-    return credentials_in(request.headers, request.remote or "")
-
-
-class HttpDate:
-    """The time as the ``Date`` header has it, spelled once a second."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._now_ms = clock.now_ms
-        self._second = -1
-        self._text = ""
-
-    def __call__(self) -> str:
-        second = self._now_ms() // 1000
-        if second != self._second:
-            self._second, self._text = second, formatdate(second, usegmt=True)
-        return self._text
-
-
-class WrittenAtOnce:
-    """A response whose head is plain text, and leaves with the body in one write.
-
-    It has what aiohttp's server asks of a response. aiohttp's own fills a dictionary of headers and serializes it, for
-    each one. ``lines`` are the header lines, each with its end; what belongs to the connection or tells the body's
-    length is added to them.
-    """
-
-    __slots__ = ("_lines", "body", "is_last", "keep_alive", "status")
-
-    def __init__(self, status: int, lines: str, body: bytes) -> None:
-        self.status = status
-        self.keep_alive = False
-        self.is_last = False
-        self._lines = lines
-        self.body = body
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write everything.
-
-        :raises ConnectionError: the client is gone.
-        """
-        # Nobody knows where the next message would begin after a body that broke off.
-        self.keep_alive = request.keep_alive and not self.is_last and request.content.exception() is None
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        is_1_1 = request.version >= HttpVersion11 or self.is_last
-        written = self.head(is_1_1=is_1_1, keep_alive=self.keep_alive)
-        transport.write(written if request.method == hdrs.METH_HEAD else written + self.body)
-        if request.protocol.writing_paused:
-            await _taken(request, transport)
-
-    def head(self, *, is_1_1: bool, keep_alive: bool) -> bytes:
-        connection = ""
-        if keep_alive is not is_1_1:
-            connection = "Connection: keep-alive\r\n" if keep_alive else "Connection: close\r\n"
-        return (
-            f"{'HTTP/1.1' if is_1_1 else 'HTTP/1.0'} {_STATUSES[self.status]}\r\n"
-            f"{self._lines}{connection}Content-Length: {len(self.body)}\r\n\r\n"
-        ).encode("ascii")
-
-    async def write_eof(self) -> None:
-        """All of it was written."""
 
 
 def _error_lines(error: GatewayError) -> str:

@@ -3,8 +3,8 @@
 A client sends one head again and again, the same to the byte as long as its bodies have the same length. Where a
 message begins, the same bytes mean the same, so what aiohttp's parser took once need not be parsed again.
 
-What is kept of a head is a keyed hash, the length of the body that follows, and where the API key stands in it. The key
-itself is not.
+What is kept of a head is a keyed hash, the length of the body that follows, what its endpoint has read in it, and where
+API key and session stand in it. They themselves are not.
 """
 
 from __future__ import annotations
@@ -13,34 +13,29 @@ import hashlib
 import os
 from typing import Final
 
-from aiohttp import hdrs
-from multidict import CIMultiDictProxy, istr
-
 from gateway.pipeline import Credentials
+from gateway.plain import Plain, Shown
 
-API_KEY: Final = istr("X-API-Key")
 END: Final = b"\r\n\r\n"
 _CAPACITY: Final = 4_096
 
 
-def credentials_in(headers: CIMultiDictProxy[str], peer: str) -> Credentials:
-    """What a request shows: the headers that may bear a key, and where it came from."""
-    return Credentials(headers.get(API_KEY), headers.get(hdrs.AUTHORIZATION), peer)
-
-
 class Head:
-    """A head that was found good. ``length`` is that of the body which has to follow."""
+    """A head that was found good, and what its endpoint read in it. ``length`` is that of the body which follows."""
 
-    __slots__ = ("_at", "_in_api_key", "length")
+    __slots__ = ("_in_api_key", "_key", "_session", "length", "plain")
 
-    def __init__(self, length: int, at: slice, *, in_api_key: bool) -> None:
+    def __init__(self, plain: Plain, length: int, key: slice, session: slice | None, *, in_api_key: bool) -> None:
+        self.plain = plain
         self.length = length
-        self._at = at
+        self._key = key
+        self._session = session
         self._in_api_key = in_api_key
 
-    def credentials(self, head: bytes, peer: str) -> Credentials:
-        shown = head[self._at].decode()
-        return Credentials(shown, None, peer) if self._in_api_key else Credentials(None, shown, peer)
+    def shown(self, head: bytes, peer: str) -> Shown:
+        key = head[self._key].decode(errors="surrogateescape")
+        session_id = None if self._session is None else head[self._session].decode(errors="surrogateescape")
+        return Shown(Credentials(key, None, peer) if self._in_api_key else Credentials(None, key, peer), session_id)
 
 
 class Heads:
@@ -62,8 +57,8 @@ class Heads:
         name.update(head)
         return self._met.get(name.digest())
 
-    def meet(self, head: bytes, credentials: Credentials, length: int) -> None:
-        """Take note of a head that said nothing of interest but ``credentials`` and the ``length`` of its body."""
+    def meet(self, head: bytes, plain: Plain, shown: Shown, length: int) -> None:
+        """Take note of a head that said nothing but ``plain``, ``shown`` and the ``length`` of its body."""
         named = self._hash.copy()
         named.update(head)
         name = named.digest()
@@ -72,7 +67,14 @@ class Heads:
             if len(self._met) > self._capacity:
                 del self._met[next(iter(self._met))]
             return
-        shown = (credentials.api_key or credentials.authorization or "").encode()
-        # Perhaps the same text stands somewhere before it: that will do.
-        start = head.index(shown)
-        self._met[name] = Head(length, slice(start, start + len(shown)), in_api_key=bool(credentials.api_key))
+        api_key, authorization, _ = shown.credentials
+        key = _place(head, api_key or authorization or "")
+        session = None if shown.session_id is None else _place(head, shown.session_id)
+        self._met[name] = Head(plain, length, key, session, in_api_key=bool(api_key))
+
+
+def _place(head: bytes, text: str) -> slice:
+    # As the parser decodes what is no text. Perhaps the same stands somewhere before it: that will do.
+    shown = text.encode(errors="surrogateescape")
+    start = head.index(shown)
+    return slice(start, start + len(shown))

@@ -25,8 +25,9 @@ _log = structlog.get_logger(__name__)
 _OTHER_FILES: Final = 512
 # After orders were drained only reads may be under way, which have a deadline of their own.
 STOP_WITHIN_S: Final = 10.0
+MCP_PATH: Final = "/mcp"
 _V1_PATHS: Final = frozenset({PATH, PATH + "/"})
-_MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
+_MCP_PATHS: Final = frozenset({MCP_PATH, MCP_PATH + "/"})
 
 
 class Sites:
@@ -115,6 +116,7 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     return Server(
         handle,
         gateway.endpoint,
+        {PATH: gateway.endpoint, MCP_PATH: gateway.mcp},
         max_connections=room_for_connections(gateway.settings.max_connections),
         request_factory=pages.request_factory,
         access_log=None,

@@ -48,8 +48,9 @@ class Answers:
         if verdict is Verdict.NO:
             return self._replies.message(_refused(asked, confirmations.declined()), asked.trace, asked.accepts)
         events = Events(asked.request, asked.trace.request_id)
+        carry_out = self._carried_out if asked.request is None else self._told
         try:
-            body = await self._told(asked, call, session, events, confirmed=verdict is Verdict.YES)
+            body = await carry_out(asked, call, session, events, confirmed=verdict is Verdict.YES)
         except RpcError as error:
             if events.response is None:
                 raise
@@ -65,8 +66,8 @@ class Answers:
         self, asked: Asked, call: ToolCall, session: Session | None, events: Events, *, confirmed: bool
     ) -> bytes:
         """What comes of the call, as the whole answer; meanwhile how it goes, where the client wants to hear that."""
-        token = asked.message.progress_token()
-        if token is None or call.is_read_only or not asked.accepts.stream:
+        token = None if call.is_read_only or not asked.accepts.stream else asked.message.progress_token()
+        if token is None:
             return await self._carried_out(asked, call, session, events, confirmed=confirmed)
         with contextlib.suppress(ConnectionError):
             await events.open()

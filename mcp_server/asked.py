@@ -16,9 +16,12 @@ from normalization.errors import ServiceUnavailable
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """``session_id`` is what the client names, whatever it is worth."""
+    """``session_id`` is what the client names, whatever it is worth.
 
-    request: web.BaseRequest
+    ``request`` is that of an answer that may become a stream; None where it will be one message whatever comes.
+    """
+
+    request: web.BaseRequest | None
     trace: Trace
     message: Message
     accepts: Accepted
@@ -33,7 +36,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     @property
     def is_client_gone(self) -> bool:
-        transport = self.request.transport
+        transport = None if self.request is None else self.request.transport
         return transport is None or transport.is_closing()
 
 
@@ -44,20 +47,21 @@ class InFlight:
         self.most = most
         self._count = 0
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """:raises ServiceUnavailable: there are as many as there may be."""
+    def enter(self) -> None:
+        """One more, until ``leave``.
+
+        :raises ServiceUnavailable: there are as many as there may be.
+        """
         if self._count >= self.most:
             raise ServiceUnavailable("The gateway is busy: nothing was sent", retry_after_s=1)
         self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
+
+    def leave(self) -> None:
+        self._count -= 1
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Within ``counted``: it keeps nobody out while the block runs."""
+        """Between the two: it keeps nobody out while the block runs."""
         self._count -= 1
         try:
             yield

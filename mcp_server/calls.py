@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 import msgspec
@@ -85,6 +86,10 @@ class ToolCalls:
         call = ToolCall(name, self._catalog.find(name, groups), arguments)
         payment = payments.in_meta(message) if call.takes(payments.ARGUMENT) else None
         return call if payment is None else call.with_argument(payments.ARGUMENT, payment)
+
+    def read_only_names(self) -> Set[bytes]:
+        """The names, as JSON has them, of the tools that change nothing."""
+        return {msgspec.json.encode(tool.name) for tool in self._catalog.tools if tool.operation.read_only}
 
     async def perform(
         self, call: ToolCall, credentials: Credentials, trace: Trace, *, confirmed: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -47,6 +47,10 @@ class Catalog:
         tools = (Tool(snake_case(name), operation) for name, operation in operations.items())
         self._tools = {tool.name: tool for tool in tools}
         self._listed: dict[tuple[object, ...], bytes] = {}
+
+    @property
+    def tools(self) -> Collection[Tool]:
+        return self._tools.values()
 
     def find(self, name: str, groups: Groups | None) -> Tool | None:
         tool = self._tools.get(name)

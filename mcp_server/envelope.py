@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from multidict import CIMultiDictProxy, istr
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from mcp_server.protocol import (
     HANDSHAKE_VERSIONS,
@@ -34,6 +34,12 @@ _NAMED: Final[Mapping[str, str]] = {"tools/call": "name", "prompts/get": "name",
 _ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
 
 Headers = CIMultiDictProxy[str]
+
+
+def envelope_headers(headers: Headers) -> Headers:
+    """Those of ``headers`` that say what a message is, and nothing of whose it is."""
+    ours = (VERSION_HEADER, _METHOD_HEADER, _NAME_HEADER)
+    return CIMultiDictProxy(CIMultiDict([(name, value) for name in ours for value in headers.getall(name, [])]))
 
 
 def is_modern(message: Message, headers: Headers) -> bool:

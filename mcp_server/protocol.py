@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -29,6 +29,18 @@ MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
 
 _NO_PARAMS: Final[Mapping[str, msgspec.Raw]] = {}
+
+
+class _Usual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request with what nearly every client puts into one, and nothing else."""
+
+    jsonrpc: Literal["2.0"]
+    id: msgspec.Raw
+    method: str
+    params: dict[str, msgspec.Raw]
+
+
+_usual: Final = msgspec.json.Decoder(_Usual)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _id: Final = msgspec.json.Decoder(str | int)
 _word: Final = msgspec.json.Decoder(str)
@@ -123,6 +135,27 @@ def text_of(raw: msgspec.Raw | None) -> str | None:
 
 def read(body: bytes) -> Message:
     """:raises RpcError: it is not JSON, or not one JSON-RPC 2.0 message; with HTTP status 400."""
+    return _read_usual(body) or _read_any(body)
+
+
+def _read_usual(body: bytes) -> Message | None:
+    """None where it is not beyond doubt: then it is for ``_read_any`` to say what it is."""
+    if not body.isascii():
+        return None
+    try:
+        usual = _usual.decode(body)
+        _id.decode(usual.id)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    params = usual.params
+    inside = sum([bytes(raw).count(b":") for raw in params.values()])
+    if body.count(b":") != len(usual.__struct_fields__) + len(params) + inside:
+        # A name stands twice, or has a colon in it.
+        return None
+    return Message(Kind.REQUEST, bytes(usual.id), usual.method, params)
+
+
+def _read_any(body: bytes) -> Message:
     members = _decoded(body)
     method = text_of(members.get("method"))
     id = _read_id(members.get("id"))

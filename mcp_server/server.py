@@ -8,23 +8,26 @@ from typing import Final
 import msgspec
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
 from msgspec import UNSET
-from multidict import istr
 
 from gateway.clock import Clock
-from gateway.endpoint import new_request_id, shown_credentials
+from gateway.endpoint import new_request_id
 from gateway.operations.milo.signup import SignupReply
 from gateway.pipeline import Trace
+from gateway.plain import PlainEndpoint, Shown, is_whole_post, shown_in
+from gateway.written import WrittenAtOnce
 from mcp_server import confirmations, protocol, results
 from mcp_server.answers import Answers
 from mcp_server.asked import Asked, InFlight
-from mcp_server.body import read_json_body
+from mcp_server.body import is_json, read_json_body
 from mcp_server.callers import Callers, shows_key
 from mcp_server.calls import ToolCalls
 from mcp_server.catalog import groups_of
-from mcp_server.envelope import VERSION_HEADER, is_modern, require_handshake_version
+from mcp_server.envelope import VERSION_HEADER, envelope_headers, is_modern, require_handshake_version
 from mcp_server.guard import Guard
 from mcp_server.methods import Methods
+from mcp_server.post import CALL, PlainPost, Post
 from mcp_server.protocol import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -41,14 +44,12 @@ from normalization.errors import GatewayError, ServiceUnavailable
 
 MAX_LISTENERS: Final = 10_000
 
-_SESSION: Final = istr(SESSION_HEADER)
-_CALL: Final = "tools/call"
 _SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 
 _log = structlog.get_logger(__name__)
 
 
-class McpServer:
+class McpServer(PlainEndpoint):
     """``close`` ends what stays open."""
 
     def __init__(
@@ -77,6 +78,7 @@ class McpServer:
         self._max_body_bytes = max_body_bytes
         self._closing = False
         self._listeners: set[Stream] = set()
+        self._read_only = calls.read_only_names()
 
     async def __call__(self, request: web.BaseRequest) -> Reply:
         trace = Trace(new_request_id(), self._clock)
@@ -89,16 +91,53 @@ class McpServer:
             if request.method == hdrs.METH_DELETE:
                 return await self._delete(request, trace)
             raise RpcError(INVALID_REQUEST, f"{request.method} is not answered here", status=405)
-        except RpcError as error:
-            return self._replies.error(error, trace)
-        except GatewayError as error:
-            return self._replies.error(refusal(error, b""), trace)
-        except ConnectionError:
-            raise
-        except Exception:
-            _log.exception("MCP request failed", request=trace.request_id)
-            problem = f"Gateway error: report it with request id {trace.request_id}"
-            return self._replies.error(RpcError(INTERNAL_ERROR, problem, status=500), trace)
+        except Exception as problem:
+            return self._failed(problem, trace)
+
+    def plain(self, message: RawRequestMessage, length: int) -> PlainPost | None:
+        """For a client that takes JSON; whatever is wrong with a head is said by the way that all others go."""
+        headers = message.headers
+        if not (is_whole_post(message) and length <= self._max_body_bytes and is_json(headers.get(hdrs.CONTENT_TYPE))):
+            return None
+        try:
+            self._guard.check(headers)
+            groups = groups_of(message.url.query_string)
+        except (RpcError, GatewayError):
+            return None
+        accepts = accepted(headers.get(hdrs.ACCEPT))
+        if not accepts.json:
+            return None
+        post = Post(headers=envelope_headers(headers), accepts=accepts, groups=groups)
+        return PlainPost(post, self._read_only, self.answer)
+
+    async def answer(self, post: Post, shown: Shown, message: Message) -> WrittenAtOnce:
+        """One JSON message, whatever comes."""
+        trace = Trace(new_request_id(), self._clock)
+        try:
+            self.in_flight.enter()
+            try:
+                reply = await self._answered(post, shown, message, trace, None)
+            finally:
+                self.in_flight.leave()
+        except Exception as problem:
+            return self._failed(problem, trace)
+        if not isinstance(reply, WrittenAtOnce):
+            raise TypeError("an answer without a request to it has become a stream")
+        return reply
+
+    def _failed(self, problem: Exception, trace: Trace) -> WrittenAtOnce:
+        """:raises ConnectionError: that is what it was, and there is nobody to tell."""
+        match problem:
+            case RpcError():
+                return self._replies.error(problem, trace)
+            case GatewayError():
+                return self._replies.error(refusal(problem, b""), trace)
+            case ConnectionError():
+                raise problem
+            case _:
+                _log.error("MCP request failed", request=trace.request_id, exc_info=problem)
+                told = f"Gateway error: report it with request id {trace.request_id}"
+                return self._replies.error(RpcError(INTERNAL_ERROR, told, status=500), trace)
 
     @property
     def listeners(self) -> int:
@@ -117,34 +156,42 @@ class McpServer:
         accepts = accepted(headers.get(hdrs.ACCEPT))
         if not (accepts.json or accepts.stream):
             raise not_acceptable("application/json", "text/event-stream")
-        groups = groups_of(request.query_string)
-        with self.in_flight.counted():
+        post = Post(headers=headers, accepts=accepts, groups=groups_of(request.query_string))
+        self.in_flight.enter()
+        try:
             message = protocol.read(await read_json_body(request, self._max_body_bytes))
-            modern = is_modern(message, headers)
-            session_id = None if modern else headers.get(_SESSION)
-            if session_id is not None:
-                await self.sessions.look_up(session_id)
-            asked = Asked(
-                request=request,
-                trace=trace,
-                message=message,
-                accepts=accepts,
-                groups=groups,
-                credentials=self._callers.credentials(shown_credentials(request), session_id),
-                session_id=session_id,
-                modern=modern,
-            )
-            try:
-                return await (self._alone(asked) if modern else self._in_handshake_era(asked))
-            except GatewayError as error:
-                raise refusal(error, message.id) from None
+            return await self._answered(post, shown_in(headers, request.remote or ""), message, trace, request)
+        finally:
+            self.in_flight.leave()
+
+    async def _answered(
+        self, post: Post, shown: Shown, message: Message, trace: Trace, request: web.BaseRequest | None
+    ) -> Reply:
+        modern = is_modern(message, post.headers)
+        session_id = None if modern else shown.session_id
+        if session_id is not None:
+            await self.sessions.look_up(session_id)
+        asked = Asked(
+            request=request,
+            trace=trace,
+            message=message,
+            accepts=post.accepts,
+            groups=post.groups,
+            credentials=self._callers.credentials(shown.credentials, session_id),
+            session_id=session_id,
+            modern=modern,
+        )
+        try:
+            return await (self._alone(asked) if modern else self._in_handshake_era(asked))
+        except GatewayError as error:
+            raise refusal(error, message.id) from None
 
     async def _in_handshake_era(self, asked: Asked) -> Reply:
         message = asked.message
         is_request = message.kind is Kind.REQUEST
         if is_request and message.method == "initialize":
             return await self._initialize(asked)
-        if is_request and message.method == _CALL:
+        if is_request and message.method == CALL:
             return await self._call_in_session(asked)
         principal = await self._callers.user(asked.credentials)
         session = self._callers.session(asked.session_id, principal, message.id)
@@ -163,7 +210,7 @@ class McpServer:
         message = asked.message
         if message.kind is not Kind.REQUEST:
             return self._replies.nothing(202, asked.trace)
-        if message.method == _CALL:
+        if message.method == CALL:
             return await self._answers.answer(asked, self._calls.read(message, asked.groups))
         if message.method not in ("server/discover", "tools/list", "subscriptions/listen"):
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method[:64]}", status=404, id=message.id)
@@ -195,10 +242,11 @@ class McpServer:
                 return self._result(asked, results.of_error(error))
         elif not shows_key(asked.credentials):
             self._callers.session(None, None, asked.id)
+        if session is None:
+            return await self._answers.answer(asked, call)
         with self.sessions.in_use(session):
             reply = await self._answers.answer(asked, call, session)
-            if session is not None:
-                await self._let_in(session, asked.trace.newcomer)
+            await self._let_in(session, asked.trace.newcomer)
             return reply
 
     async def _let_in(self, session: Session, joined: object) -> None:
@@ -215,7 +263,7 @@ class McpServer:
 
     async def _listen(self, asked: Asked) -> Reply:
         """The later era's stream of changes. There are none to tell of yet, which the client is told at once."""
-        if not asked.accepts.stream:
+        if asked.request is None or not asked.accepts.stream:
             raise not_acceptable("text/event-stream")
         if len(self._listeners) >= MAX_LISTENERS or self._closing:
             raise ServiceUnavailable("There are too many streams", retry_after_s=60)
@@ -270,11 +318,11 @@ class McpServer:
         if version == MODERN_VERSION:
             raise RpcError(INVALID_REQUEST, f"{request.method} is not part of this version", status=405)
         require_handshake_version(version)
-        session_id = request.headers.get(_SESSION)
+        credentials, session_id = shown_in(request.headers, request.remote or "")
         if session_id is None:
             raise RpcError(INVALID_REQUEST, f"Invalid request: {SESSION_HEADER} is missing", status=400)
         await self.sessions.look_up(session_id)
-        credentials = self._callers.credentials(shown_credentials(request), session_id)
+        credentials = self._callers.credentials(credentials, session_id)
         session = self._callers.session(session_id, await self._callers.principal(credentials))
         if session is None:
             raise RpcError(INVALID_REQUEST, "Invalid request: there is no such session", status=404)

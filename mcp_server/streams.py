@@ -22,7 +22,7 @@ _ASKING: Final = "Waiting for a person to confirm"
 class Events:
     """An answer that is a stream of events. ``response`` is None until it is open."""
 
-    def __init__(self, request: web.BaseRequest, request_id: str) -> None:
+    def __init__(self, request: web.BaseRequest | None, request_id: str) -> None:
         self._request = request
         self._request_id = request_id
         self.response: web.StreamResponse | None = None
@@ -30,6 +30,8 @@ class Events:
 
     async def open(self) -> web.StreamResponse:
         """Once is enough. This and all that follows raise ``ConnectionError`` where the client is gone."""
+        if self._request is None:
+            raise ConnectionError("this answer is no stream")
         if self.response is None:
             response = web.StreamResponse(headers=_headers(self._request_id))
             await response.prepare(self._request)
@@ -82,7 +84,7 @@ class Stream(Events):
 
     async def hold(self) -> None:
         """Until it is ended, or the connection is lost."""
-        transport = self._request.transport
+        transport = None if self._request is None else self._request.transport
         if transport is None or transport.is_closing():
             return
         served = transport.get_protocol()

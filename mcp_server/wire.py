@@ -8,15 +8,16 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.endpoint import HttpDate, WrittenAtOnce
 from gateway.pipeline import Trace
+from gateway.plain import SESSION
+from gateway.written import HttpDate, WrittenAtOnce, lines_of
 from mcp_server import protocol
 from mcp_server.protocol import INVALID_REQUEST, RpcError
 from mcp_server.results import envelope
 from normalization.errors import GatewayError
 
 ALLOW: Final = "GET, POST, DELETE"
-SESSION_HEADER: Final = "Mcp-Session-Id"
+SESSION_HEADER: Final = str(SESSION)
 
 # aiohttp's own for streams, the gateway's for everything else.
 Reply = web.StreamResponse | WrittenAtOnce
@@ -61,16 +62,16 @@ class Replies:
         self._clock = clock
         self._date = HttpDate(clock)
 
-    def message(self, body: bytes, trace: Trace, accepts: Accepted, more: str = "") -> Reply:
+    def message(self, body: bytes, trace: Trace, accepts: Accepted, more: str = "") -> WrittenAtOnce:
         """A JSON-RPC message; as a single event for a client that takes nothing else. ``more`` are header lines."""
         if accepts.json:
             return self._written(200, body, trace, f"Content-Type: application/json\r\n{more}")
         return self._written(200, protocol.event(body), trace, f"Content-Type: text/event-stream\r\n{more}")
 
-    def nothing(self, status: int, trace: Trace) -> Reply:
+    def nothing(self, status: int, trace: Trace) -> WrittenAtOnce:
         return self._written(status, b"", trace, "")
 
-    def error(self, error: RpcError, trace: Trace) -> Reply:
+    def error(self, error: RpcError, trace: Trace) -> WrittenAtOnce:
         lines = "Content-Type: application/json\r\n"
         if error.cause is not None and error.cause.retry_after_s is not None:
             lines += f"Retry-After: {error.cause.retry_after_s}\r\n"
@@ -80,20 +81,6 @@ class Replies:
             lines += f"Allow: {ALLOW}\r\n"
         return self._written(error.status, error.body(), trace, lines)
 
-    def _written(self, status: int, body: bytes, trace: Trace, more: str) -> Reply:
-        milliseconds = (self._clock.monotonic() - trace.started) * 1000
-        lines = (
-            f"Cache-Control: no-store\r\nServer: venuegate\r\nDate: {self._date()}\r\n"
-            f"X-Request-Id: {trace.request_id}\r\nX-Request-Duration-Ms: {milliseconds:.2f}\r\n{more}"
-        )
-        if trace.timings.parts:
-            lines += f"Server-Timing: {trace.timings.header()}\r\n"
-        usage = trace.usage
-        if usage is not None:
-            lines += (
-                f"X-RateLimit-Limit-Minute: {usage.limit_minute}\r\n"
-                f"X-RateLimit-Remaining-Minute: {usage.remaining_minute}\r\n"
-                f"X-RateLimit-Limit-Day: {usage.limit_day}\r\n"
-                f"X-RateLimit-Remaining-Day: {usage.remaining_day}\r\n"
-            )
-        return WrittenAtOnce(status, lines, body)
+    def _written(self, status: int, body: bytes, trace: Trace, more: str) -> WrittenAtOnce:
+        seconds = self._clock.monotonic() - trace.started
+        return WrittenAtOnce(status, more + lines_of(trace, self._date(), seconds), body)

@@ -83,6 +83,7 @@ _BY_TEXT: Final = {
     ),
     "Cluster mode is not enabled": _IS_NO_CLUSTER,
     "user executing the script": _MAY_NOT,
+    "AUTH <password> called without any password": _LOGIN,
 }
 _BY_CLASS: Final = (
     (

@@ -6,14 +6,13 @@ A reply that comes after its call was given up would be taken for the reply to t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
-import hiredis
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection
 
-from storage.redis_store.address import ANSWER_WITHIN_S
+from storage.redis_store.address import ANSWER_WITHIN_S, RedisAddress
+from storage.redis_store.wire import Wire, dialed
 
 T = TypeVar("T")
 
@@ -23,12 +22,11 @@ MOMENT_S: Final = 0.005
 class Line:
     """Opened by its first call, and again by the next one after it was lost. Calls go one after the other."""
 
-    def __init__(self, connect: Callable[[], AbstractConnection]) -> None:
-        self._make = connect
-        self._connection: AbstractConnection | None = None
+    def __init__(self, address: RedisAddress) -> None:
+        self._address = address
+        self._wire: Wire | None = None
         self._lock = asyncio.Lock()
         self._watch: asyncio.TimerHandle | None = None
-        self._giving_up: asyncio.Task[None] | None = None
 
     async def ask(self, *command: bytes | str | int, within_s: float = ANSWER_WITHIN_S) -> Any:
         """What Redis answers, connecting included.
@@ -39,51 +37,33 @@ class Line:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         async with self._lock:
-            connection = self._connection or await self._connected(deadline)
-            self._giving_up = None
-            self._watch = loop.call_at(deadline, self._wait_a_moment)
+            wire = self._wire
+            if wire is None or wire.is_lost:
+                wire = self._wire = await self._opened(deadline)
+            self._watch = loop.call_at(deadline, self._wait_a_moment, wire)
             try:
-                packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub says a tuple of one
-                await connection.send_packed_command(packed, check_health=False)
-                return await connection.read_response(disable_decoding=True)
-            except (exceptions.NoScriptError, exceptions.MovedError):
+                return await wire.ask(*command)
+            except exceptions.NoScriptError:
                 raise
-            except BaseException as error:
+            except BaseException:
                 # After a refusal too: another server may answer behind the same name by now.
-                await self._drop()
-                if self._giving_up is not None:
-                    raise TimeoutError from error
+                wire.lose()
                 raise
             finally:
                 self._watch.cancel()
 
     async def close(self) -> None:
         async with self._lock:
-            await self._drop()
+            if self._wire is not None:
+                self._wire.lose()
 
-    async def _connected(self, deadline: float) -> AbstractConnection:
-        connection = self._make()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        self._connection = connection
-        return connection
+    async def _opened(self, deadline: float) -> Wire:
+        async with asyncio.timeout_at(deadline):
+            return await dialed(self._address)
 
-    def _wait_a_moment(self) -> None:
+    def _wait_a_moment(self, wire: Wire) -> None:
         # A loop that was held up finds the timer first, and then the answer, which had come long before.
-        self._watch = asyncio.get_running_loop().call_later(MOMENT_S, self._give_up)
-
-    def _give_up(self) -> None:
-        """The call ends by itself when its connection has gone."""
-        self._giving_up = asyncio.create_task(self._drop())
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        self._watch = asyncio.get_running_loop().call_later(MOMENT_S, wire.lose, TimeoutError())
 
 
 async def finished(work: Awaitable[T], deadline: float) -> T:

@@ -77,7 +77,7 @@ class SingleServer:
     def __init__(self, address: RedisAddress, answer_within_s: float) -> None:
         self.address = address
         self._within_s = answer_within_s
-        self._line = Line(lambda: connection_to(address))
+        self._line = Line(address)
 
     async def run(
         self,

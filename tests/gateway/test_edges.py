@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from gateway.connection import HEAD_TIMEOUT_S, KEEP_ALIVE_S, MAX_HEAD_BYTES
-from gateway.endpoint import BODY_TIMEOUT_S, TAKEN_WITHIN_S
+from gateway.endpoint import BODY_TIMEOUT_S
+from gateway.written import TAKEN_WITHIN_S
 from tests.support.scripted_venue import ScriptedVenue
 from tests.support.served import Served, served
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import random
 import re
+import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 from gateway import keys
 from gateway.heads import Heads
 from gateway.pipeline import Credentials
+from gateway.plain import Plain, Shown
 from storage.ports import KeyEnvironment, Tier
 from tests.support.served import Served, served
 
@@ -57,6 +60,10 @@ class Wire:
             head = await self._reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             return head + await self._reader.readexactly(length)
+
+    async def head(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self._reader.readuntil(b"\r\n\r\n")
 
     async def ask(self, data: bytes) -> bytes:
         self.send(data)
@@ -234,15 +241,106 @@ async def test_a_head_is_answered_alike_however_often_it_was_seen(desk: Desk) ->
     assert {b"200", b"400", b"401"} <= statuses
 
 
-def test_no_key_is_remembered() -> None:
+class McpCaller(Caller):
+    """One who calls tools."""
+
+    def call(
+        self,
+        meta: dict[str, int] | None = None,
+        *headers: str,
+        tool: str = "get_markets",
+        path: str = "/mcp",
+        **more: str,
+    ) -> bytes:
+        arguments = {"credentialId": json.loads(self.body)["credentialId"], **more}
+        params = {"name": tool, "arguments": arguments} | ({"_meta": meta} if meta else {})
+        return self.post({"method": "tools/call", "params": params}, *headers, path=path)
+
+    def post(self, message: dict[str, object], *headers: str, path: str = "/mcp") -> bytes:
+        body = json.dumps({"jsonrpc": "2.0", "id": 7, **message}).encode()
+        accept = "Accept: application/json, text/event-stream"
+        request = self.request(accept, "Content-Type: application/json", *headers, body=body)
+        return request.replace(b"/v1", path.encode(), 1).replace(b"Host: x", b"Host: localhost", 1)
+
+
+def caller_of_tools(caller: Caller) -> McpCaller:
+    return McpCaller(caller.gateway, caller.key, json.loads(caller.body)["credentialId"])
+
+
+async def test_a_call_of_a_tool_with_a_known_head_is_answered_without_the_parser_too(desk: Desk) -> None:
+    caller, wire = caller_of_tools(await desk.caller()), await desk.wire()
+    first = await wire.ask(caller.call())
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'"id":7,"result":{"content":' in first
+    await known(wire, caller.call())
+    with parsings() as seen:
+        again = [await wire.ask(caller.call()) for _ in range(3)]
+    assert seen == []
+    assert [alike(answer) for answer in again] == [alike(first)] * 3
+
+
+async def test_what_a_known_head_says_of_a_call_is_still_heeded(desk: Desk) -> None:
+    caller, wire = caller_of_tools(await desk.caller()), await desk.wire()
+    for path, headers, told in (
+        ("/mcp?tools=market", (), b'"structuredContent":'),
+        ("/mcp?tools=orders", (), b"There is no tool"),
+        ("/mcp", ("MCP-Protocol-Version: 2026-07-28",), b"params._meta is missing"),
+        ("/mcp", ("MCP-Protocol-Version: 1999-01-01",), b"Unsupported protocol version"),
+        ("/mcp", ("Origin: http://evil.example",), b"this Origin is not allowed"),
+        ("/mcp", ("Mcp-Session-Id: none",), b"there is no such session"),
+    ):
+        request = caller.call(None, *headers, path=path)
+        first = await wire.ask(request)
+        assert told in first
+        assert alike(await known(wire, request)) == alike(first)
+
+
+async def test_sessions_whose_heads_look_alike_are_told_apart(desk: Desk) -> None:
+    caller, wire = caller_of_tools(await desk.caller()), await desk.wire()
+    hello = caller.post({"method": "initialize", "params": {"protocolVersion": "2025-11-25"}})
+    ids = []
+    for _ in range(2):
+        opened = await wire.ask(hello)
+        ids.append(opened.partition(b"Mcp-Session-Id: ")[2].partition(b"\r\n")[0].decode())
+    requests = [caller.call(None, f"Mcp-Session-Id: {id}") for id in ids]
+    for request in requests:
+        assert b'"structuredContent":' in await known(wire, request)
+    ending = caller.call(None, f"Mcp-Session-Id: {ids[0]}").replace(b"POST", b"DELETE", 1)
+    assert (await wire.ask(ending)).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"there is no such session" in await wire.ask(requests[0])
+    assert b'"structuredContent":' in await wire.ask(requests[1])
+
+
+async def test_a_call_whose_client_wants_to_hear_how_it_goes_gets_a_stream_though_its_head_is_known(desk: Desk) -> None:
+    caller, wire = caller_of_tools(await desk.caller()), await desk.wire()
+    order = {"market": "BTC-USD-PERP", "side": "BUY", "size": "1", "price": "1"}
+    told = caller.call({"progressToken": 1}, tool="place_limit_order", **order)
+    # One head for both, with the same length of body.
+    untold = caller.call({"anotherThing": 11}, tool="place_limit_order", **order)
+    assert len(told) == len(untold)
+    assert b"\r\nContent-Type: application/json\r\n" in await known(wire, untold)
+    wire.send(told)
+    head = await wire.head()
+    assert b"\r\nContent-Type: text/event-stream\r\n" in head
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in head
+
+
+class AnyPlain(Plain):
+    """Whatever an endpoint has read."""
+
+    def answer(self, shown: Shown, body: bytes) -> None:
+        return None
+
+
+def test_no_key_and_no_session_is_remembered() -> None:
     heads = Heads()
-    key = keys.mint(KeyEnvironment.LIVE)
-    head = f"POST /v1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 2".encode()
+    key, session = keys.mint(KeyEnvironment.LIVE), secrets.token_hex(16)
+    head = f"POST /v1 HTTP/1.1\r\nX-API-Key: {key}\r\nMcp-Session-Id: {session}\r\nContent-Length: 2".encode()
     for _ in range(3):
-        heads.meet(head, Credentials(key, None, ""), 2)
+        heads.meet(head, AnyPlain(), Shown(Credentials(key, None, ""), session), 2)
     found = heads.find(head)
     assert found is not None
-    assert found.credentials(head, "me") == (key, None, "me")
+    assert found.shown(head, "me") == ((key, None, "me"), session)
     del head, found
     reachable: list[object] = [heads]
     seen = set()
@@ -250,8 +348,9 @@ def test_no_key_is_remembered() -> None:
         thing = reachable.pop()
         if id(thing) not in seen and not isinstance(thing, type):
             seen.add(id(thing))
-            assert key not in str(thing)
-            assert key.encode() not in (thing if isinstance(thing, bytes) else b"")
+            for secret in (key, session):
+                assert secret not in str(thing)
+                assert secret.encode() not in (thing if isinstance(thing, bytes) else b"")
             reachable += gc.get_referents(thing)
 
 
@@ -259,8 +358,13 @@ def test_heads_that_come_but_once_push_none_out_for_good_and_fill_nothing() -> N
     heads = Heads(capacity=10)
     often = b"POST /v1 HTTP/1.1\r\nX-API-Key: k"
     for number in range(1_000):
-        heads.meet(b"POST /v1 HTTP/1.1\r\nX-API-Key: k\r\nX-Number: %d" % number, Credentials("k", None, ""), 2)
+        heads.meet(
+            b"POST /v1 HTTP/1.1\r\nX-API-Key: k\r\nX-Number: %d" % number,
+            AnyPlain(),
+            Shown(Credentials("k", None, ""), None),
+            2,
+        )
         if number % 5 == 0:
-            heads.meet(often, Credentials("k", None, ""), 2)
+            heads.meet(often, AnyPlain(), Shown(Credentials("k", None, ""), None), 2)
     assert heads.find(often) is not None
     assert len(heads) <= 10

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -36,11 +37,17 @@ async def begin(coroutine: Coroutine[Any, Any, T]) -> T | Begun[T]:
 
 
 async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Begin it outside any task, and await the rest in one."""
+    """Begin it outside any task, and see what it comes to."""
     rest = await begin(coroutine)
     assert isinstance(rest, Begun)
+    return await outcome(rest)
+
+
+async def outcome(rest: Begun[T]) -> T:
+    ended: asyncio.Future[Begun[T]] = asyncio.get_running_loop().create_future()
+    rest.then(ended.set_result)
     async with asyncio.timeout(10):
-        return await asyncio.create_task(rest.rest())
+        return (await ended).outcome()
 
 
 async def test_a_coroutine_that_never_waits_is_over_at_once() -> None:
@@ -76,7 +83,7 @@ async def test_one_that_waits_goes_on_where_it_was() -> None:
     assert isinstance(rest, Begun)
     assert steps == ["begun"]
     gate.set()
-    assert await asyncio.create_task(rest.rest()) == "result"
+    assert await outcome(rest) == "result"
     assert steps == ["begun", "done"]
 
 
@@ -114,7 +121,7 @@ async def test_what_it_sets_in_its_context_stays_there_and_is_nobody_elses() -> 
     rest = await begin(work())
     assert isinstance(rest, Begun)
     assert await begin(look()) == "nobody's"
-    assert await asyncio.create_task(rest.rest()) == "mine, then nobody's"
+    assert await outcome(rest) == "mine, then nobody's"
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 0.01])
@@ -160,7 +167,7 @@ async def test_a_task_group_inside_it_ends_with_the_first_failure() -> None:
         await finish(work())
 
 
-async def test_who_cancels_the_task_that_waits_cancels_it() -> None:
+async def test_who_cancels_it_is_obeyed_after_it_has_cleaned_up() -> None:
     cleaned_up = False
 
     async def work() -> None:
@@ -174,12 +181,64 @@ async def test_who_cancels_the_task_that_waits_cancels_it() -> None:
 
     rest = await begin(work())
     assert isinstance(rest, Begun)
-    task = asyncio.create_task(rest.rest())
-    await asyncio.sleep(0)
-    task.cancel()
+    assert rest.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await outcome(rest)
     assert cleaned_up
+    assert rest.done()
+    assert not rest.cancel()
+
+
+async def test_it_is_cancelled_between_two_turns_too() -> None:
+    async def work() -> None:
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+
+    rest = await begin(work())
+    assert isinstance(rest, Begun)
+    rest.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await outcome(rest)
+
+
+async def test_who_will_not_be_cancelled_goes_on() -> None:
+    async def work() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        return "done all the same"
+
+    rest = await begin(work())
+    assert isinstance(rest, Begun)
+    rest.cancel()
+    assert await outcome(rest) == "done all the same"
+
+
+async def test_what_it_waits_for_may_be_a_thread_or_another_task() -> None:
+    async def other() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    async def work() -> int:
+        async with asyncio.timeout(10):
+            return await asyncio.to_thread(lambda: 2) + await asyncio.create_task(other())
+
+    assert await finish(work()) == 3
+
+
+async def test_it_is_told_when_what_it_waits_for_is_none_of_asyncios() -> None:
+    class Foreign:
+        def __await__(self) -> Iterator[object]:
+            yield object()
+
+    async def work() -> str:
+        try:
+            await Foreign()  # type: ignore[misc]
+        except RuntimeError:
+            return "told"
+        return "not told"
+
+    assert await finish(work()) == "told"
 
 
 async def test_what_never_waits_needs_no_time() -> None:

@@ -17,7 +17,6 @@ from cryptography.x509.oid import NameOID
 from redis import exceptions
 
 from storage.redis_store.line import Line
-from storage.redis_store.servers import connection_to
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.redis_server import RedisProcess, address_of, running_redis
 
@@ -30,7 +29,7 @@ async def proxy(redis_process: RedisProcess) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def line(proxy: FaultProxy) -> AsyncIterator[Line]:
-    line = Line(lambda: connection_to(address_of(f"redis://127.0.0.1:{proxy.port}")))
+    line = Line(address_of(f"redis://127.0.0.1:{proxy.port}"))
     yield line
     await line.close()
 
@@ -89,7 +88,7 @@ async def test_it_connects_again_after_it_was_cut_off(line: Line, proxy: FaultPr
 
 async def test_a_paused_server_costs_no_more_than_the_timeout() -> None:
     with running_redis() as server:
-        line = Line(lambda: connection_to(server.address))
+        line = Line(server.address)
         await line.ask("PING", within_s=5)
         server.signal(signal.SIGSTOP)
         # It is the kernel that accepts a connection.
@@ -114,7 +113,7 @@ async def test_a_loop_that_was_held_up_still_finds_the_answer(line: Line) -> Non
 async def test_a_unix_socket_will_do(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with running_redis("--unixsocket", str(path)):
-        line = Line(lambda: connection_to(address_of(f"unix://{path}?db=1")))
+        line = Line(address_of(f"unix://{path}?db=1"))
         assert await line.ask("PING", within_s=5) == b"PONG"
         await line.close()
 
@@ -126,11 +125,11 @@ async def test_tls_is_spoken_with_a_server_that_the_named_authority_vouches_for(
     context = server_context(certificate)
     async with fault_proxy("127.0.0.1", redis_process.port, tls=context) as proxy:
         url = f"rediss://localhost:{proxy.port}"
-        trusting = Line(lambda: connection_to(address_of(f"{url}?ssl_ca_certs={certificate}")))
+        trusting = Line(address_of(f"{url}?ssl_ca_certs={certificate}"))
         assert await trusting.ask("PING", within_s=5) == b"PONG"
         await trusting.close()
-        doubting = Line(lambda: connection_to(address_of(url)))
-        with pytest.raises(exceptions.ConnectionError):
+        doubting = Line(address_of(url))
+        with pytest.raises(ssl.SSLCertVerificationError):
             await doubting.ask("PING", within_s=5)
 
 
