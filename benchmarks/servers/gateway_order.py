@@ -11,6 +11,7 @@ from benchmarks.servers.serving import Serving
 from benchmarks.servers.settings import settings_for
 from gateway import logs
 from gateway.app import opened
+from gateway.process import settle_down
 from storage.sql.database import SqliteDatabase
 
 
@@ -24,5 +25,6 @@ async def serving(directory: Path, callers: int) -> AsyncIterator[Serving]:
             raise TypeError("commits are counted for SQLite only")
         registrar = Registrar(gateway.stores.directory, gateway.keyring, gateway.vault, gateway.clock, {})
         enrolled = await registrar.enrol(callers)
+        settle_down()
         async with gateway.running() as sites:
             yield Serving(port=sites.port, callers=enrolled, commits=lambda: database.commits)

@@ -19,6 +19,7 @@ from gateway import logs
 from gateway.app import Gateway
 from gateway.clock import SystemClock
 from gateway.keyring import Keyring, MasterKeyRing
+from gateway.process import settle_down
 from gateway.vault import Vault
 from storage.sql import open_sqlite
 
@@ -47,6 +48,7 @@ async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: 
                 settings_for(directory), stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock
             )
             gaps = LoopGaps()
+            settle_down()
             async with gateway.running() as sites, gaps.watched(watch_loop):
                 yield Serving(port=sites.port, callers=enrolled, gaps=gaps.take_worst)
             for adapter in adapters.values():

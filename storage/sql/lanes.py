@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 
 MOST_IN_A_BATCH: Final = 256
+"""No more are added to a batch that has as many."""
 
 
 class Job:
@@ -38,7 +39,7 @@ class Done:
         self.error = error
 
 
-Jobs = queue.SimpleQueue["Job | None"]
+Jobs = queue.SimpleQueue["Sequence[Job] | None"]
 """None ends the lane that takes it, after the batch it came with."""
 
 
@@ -72,13 +73,13 @@ class Lane(ABC):
     def _next_batch(self) -> tuple[list[Job], bool]:
         """At least one job, or the end."""
         batch: list[Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == MOST_IN_A_BATCH:
+        jobs = self._jobs.get()
+        while jobs is not None:
+            batch += jobs
+            if len(batch) >= MOST_IN_A_BATCH:
                 return batch, True
             try:
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get_nowait()
             except queue.Empty:
                 return batch, True
         return batch, False
