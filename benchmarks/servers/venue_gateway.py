@@ -27,7 +27,10 @@ MOST_ACCOUNTS: Final = 40
 
 
 @asynccontextmanager
-async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: bool = False) -> AsyncIterator[Serving]:
+async def _serving(
+    exchange: str, directory: Path, callers: int, accounts: int = MOST_ACCOUNTS, *, watch_loop: bool = False
+) -> AsyncIterator[Serving]:
+    """At most ``accounts`` of the callers, each with one at the venue."""
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
     clock, ring, transport = SystemClock(), MasterKeyRing([MASTER_KEY]), Transport()
@@ -35,7 +38,7 @@ async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: 
     try:
         keyring = await Keyring.open(stores.directory, ring)
         vault = Vault(ring, keyring.fingerprint_key)
-        async with local_venue(exchange, directory / "venue", min(callers, MOST_ACCOUNTS)) as venue:
+        async with local_venue(exchange, directory / "venue", min(callers, accounts)) as venue:
             context = VenueContext(
                 data_dir=directory, clock=clock, transport=transport, paper_urls={exchange: venue.url}
             )
