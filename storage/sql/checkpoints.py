@@ -7,6 +7,7 @@ many times as long as any other.
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 
 from storage.sql.engines import driver
 
-WRITES_BETWEEN: Final = 1_000
+WRITES_BETWEEN: Final = 300
 
 
 class Checkpoints:
@@ -29,29 +30,26 @@ class Checkpoints:
         self._engine = engine
         self._check = check
         self._writes = 0
-        self._due = threading.Event()
-        self._ended = False
+        self._goes_on: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="venuegate-checkpoints", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def count(self, writes: int) -> None:
-        """So many were committed. From the writer's thread only."""
+        """So many were committed. From one thread only."""
         self._writes += writes
         if self._writes >= WRITES_BETWEEN:
             self._writes = 0
-            self._due.set()
+            self._goes_on.put(True)
 
     def close(self) -> None:
-        """Let go of the database; a checkpoint under way is finished."""
-        self._ended = True
-        self._due.set()
+        """Make those that are due, then let go of the database."""
+        self._goes_on.put(False)
         self._thread.join()
 
     def _run(self) -> None:
-        while self._due.wait() and not self._ended:
-            self._due.clear()
+        while self._goes_on.get():
             # Whatever is wrong with the database, the writer meets it too, and tells.
             with contextlib.suppress(Exception):
                 self._copy()

@@ -84,8 +84,9 @@ class SqliteDatabase(Database):
             for number in range(READERS)
         ]
         self._closed = False
-        for thread in (self._checkpoints, self._writer, *self._readers):
-            thread.start()
+        self._checkpoints.start()
+        for lane in (self._writer, *self._readers):
+            lane.start()
 
     @property
     def commits(self) -> int:
