@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 SWITCH_INTERVAL_S: Final = 0.0005
-_YOUNG: Final = 10_000
+_YOUNG: Final = 2_000
 
 
 def settle_down() -> None:
