@@ -52,10 +52,10 @@ class Database(Protocol):
 class SqliteDatabase(Database):
     """A SQLite file that is there already. One thread writes, two read, one copies from the log into the file.
 
-    Group commit: all writes that are waiting go into one transaction and share one flush to disk; those that are asked
-    for in one turn of the event loop wait together. When one of them fails, the others are run again, each in a
-    savepoint of its own. Writes that need not be durable ride along; a commit of nothing else is not flushed, which a
-    crash of the process survives and a power cut may not. ``commits`` and ``durable_commits`` count.
+    Group commit: all writes that are waiting go into one transaction and share one flush to disk. Where one of them
+    fails, all are run again, each in a savepoint of its own. Writes that need not be durable ride along; a commit of
+    nothing else is not flushed, which a crash of the process survives and a power cut may not. ``commits`` and
+    ``durable_commits`` count.
 
     :raises StorageUnavailable: there is no such file.
     """
@@ -65,7 +65,6 @@ class SqliteDatabase(Database):
         self._file = _SameFile(path)
         self._writes: Jobs = queue.SimpleQueue()
         self._reads: Jobs = queue.SimpleQueue()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._checkpoints = Checkpoints(sqlite_engine(path, busy_timeout_s=busy_timeout_s), self._file.check)
         self._writer = _Writer(
             sqlite_engine(path, busy_timeout_s=busy_timeout_s),
@@ -97,36 +96,20 @@ class SqliteDatabase(Database):
         return self._writer.durable_commits
 
     async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        self._require_open()
-        job = Job(work, durable=durable)
-        gathered = self._gathered.get(job.loop)
-        if gathered is None:
-            # To wake the writer costs as much as an order's statements: once for all who ask in this turn.
-            self._gathered[job.loop] = [job]
-            job.loop.call_soon(self._hand_over, job.loop)
-        else:
-            gathered.append(job)
-        return cast("T", await job.future)
+        return cast("T", await self._ask(self._writes, Job(work, durable=durable)))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        self._require_open()
-        job = Job(work, durable=False)
-        self._reads.put([job])
-        return cast("T", await job.future)
+        return cast("T", await self._ask(self._reads, Job(work, durable=False)))
 
-    def _require_open(self) -> None:
+    async def _ask(self, jobs: Jobs, job: Job) -> object:
         if self._closed:
             raise closed(self.path)
-
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        if gathered := self._gathered.pop(loop, None):
-            self._writes.put(gathered)
+        jobs.put(job)
+        return await job.future
 
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            for loop in tuple(self._gathered):
-                self._hand_over(loop)
             self._writes.put(None)
             for _ in self._readers:
                 self._reads.put(None)

@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 
 MOST_IN_A_BATCH: Final = 256
-"""No more are added to a batch that has as many."""
 
 
 class Job:
@@ -39,7 +38,7 @@ class Done:
         self.error = error
 
 
-Jobs = queue.SimpleQueue["Sequence[Job] | None"]
+Jobs = queue.SimpleQueue["Job | None"]
 """None ends the lane that takes it, after the batch it came with."""
 
 
@@ -73,13 +72,13 @@ class Lane(ABC):
     def _next_batch(self) -> tuple[list[Job], bool]:
         """At least one job, or the end."""
         batch: list[Job] = []
-        jobs = self._jobs.get()
-        while jobs is not None:
-            batch += jobs
-            if len(batch) >= MOST_IN_A_BATCH:
+        job = self._jobs.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == MOST_IN_A_BATCH:
                 return batch, True
             try:
-                jobs = self._jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 return batch, True
         return batch, False

@@ -27,20 +27,6 @@ async def test_writes_that_wait_together_share_one_commit(database: SqliteDataba
     assert await database.read(numbers) == list(range(32))
 
 
-async def test_writes_asked_for_in_one_turn_of_the_loop_share_one_commit(database: SqliteDatabase) -> None:
-    before = database.commits
-    assert await asyncio.gather(*(database.write(add(number)) for number in range(32))) == list(range(32))
-    assert database.commits == before + 1
-
-
-async def test_a_close_finishes_what_was_asked_for_in_the_same_turn(tmp_path: Path) -> None:
-    stores = await open_sqlite(tmp_path / "gateway.db")
-    writing = asyncio.create_task(stores.journal.insert([order(1)]))
-    await asyncio.sleep(0)
-    await stores.close()
-    assert await writing == [None]
-
-
 async def test_orders_inserted_together_share_commits(database: SqliteDatabase) -> None:
     journal = SqlJournal(database)
     before = database.commits
