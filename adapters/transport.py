@@ -6,6 +6,7 @@ What goes wrong is told by where it happened: before a connection stood, no byte
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
@@ -14,16 +15,15 @@ from typing import Final
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 
+from adapters.pooled_connections import PooledConnections, reply_to
 from normalization.venue_failures import Reason, VenueNotReached, VenueUnclear
 
 MAX_BODY: Final = 1 << 20
-CONNECT_TIMEOUT_S: Final = 3.0
 TOTAL_TIMEOUT_S: Final = 12.0
-
-# Shorter than any venue keeps an idle connection: a request written to one that the venue is just closing is lost.
-_KEEP_ALIVE_S: Final = 20.0
 _HEADERS: Final = {"User-Agent": "venuegate", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 
 
@@ -49,7 +49,7 @@ class Transport:
 
     def __init__(self, *, resolver: AbstractResolver | None = None) -> None:
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: PooledConnections | None = None
 
     async def send(self, request: Request, *, max_body: int = MAX_BODY) -> Reply:
         """Send once and read the whole reply, whatever its status.
@@ -57,52 +57,35 @@ class Transport:
         :raises VenueNotReached: DNS, a refused connection, the TLS handshake, no connection in time.
         :raises VenueUnclear: anything that went wrong later, or a redirect.
         """
-        session = self._session or self._open()
+        connections = self._connections or self._open()
+        connection: Connection | None = None
         try:
-            async with session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-            ) as response:
-                body = await _read(response, max_body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as failure:
-            raise VenueNotReached(Reason.VENUE_UNREACHABLE, _PROBLEMS[_kind(failure)]) from failure
-        except TimeoutError as failure:
-            raise VenueUnclear(Reason.VENUE_TIMEOUT, "no answer in time") from failure
-        except (aiohttp.ClientError, OSError, ValueError) as failure:
-            raise VenueUnclear(
-                Reason.VENUE_UNAVAILABLE, "the connection broke before the answer was whole"
-            ) from failure
-        if 300 <= response.status < 400:
+            async with asyncio.timeout(TOTAL_TIMEOUT_S):
+                host, message = connections.request(request.method, request.url, request.headers, request.body)
+                connection = await connections.get(host)
+                head, content = await reply_to(message, connection)
+                body = await _read(content, max_body)
+        except BaseException as failure:
+            if connection is not None:
+                connection.close()
+            told = _never_left(failure) if connection is None else _unclear(failure)
+            if told is None:
+                raise
+            raise told from failure
+        connection.release()
+        if 300 <= head.code < 400:
             raise VenueUnclear(Reason.VENUE_UNAVAILABLE, "a redirect, which is never followed")
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(status=response.status, body=body, headers=headers)
+        headers = {name.lower(): value for name, value in head.headers.items()}
+        return Reply(status=head.code, body=body, headers=headers)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            await self._connections.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=256,
-                limit_per_host=64,
-                keepalive_timeout=_KEEP_ALIVE_S,
-                resolver=self._resolver or PublicResolver(aiohttp.ThreadedResolver()),
-                ttl_dns_cache=60,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            timeout=aiohttp.ClientTimeout(
-                total=TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S
-            ),
-            trust_env=False,
-        )
-        # aiohttp would send a DELETE or GET a second time when a pooled connection turns out to be closed.
-        self._session._retry_connection = False
-        return self._session
+    def _open(self) -> PooledConnections:
+        resolver = self._resolver or PublicResolver(aiohttp.ThreadedResolver())
+        self._connections = PooledConnections(resolver, _HEADERS)
+        return self._connections
 
 
 class PublicResolver(AbstractResolver):
@@ -124,34 +107,38 @@ class PublicResolver(AbstractResolver):
         await self._inner.close()
 
 
-async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:
-    """:raises VenueUnclear: the body is longer than that; the connection is dropped."""
+async def _read(content: StreamReader, max_body: int) -> bytes:
+    """:raises VenueUnclear: the body is longer than that."""
     parts: list[bytes] = []
     size = 0
-    async for part in response.content.iter_any():
+    async for part in content.iter_any():
         size += len(part)
         if size > max_body:
-            response.close()
             raise VenueUnclear(Reason.VENUE_UNAVAILABLE, f"an answer of more than {max_body >> 10} KiB")
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-_PROBLEMS: Final = {
-    "dns": "its name could not be resolved",
-    "tls": "no secure connection could be made",
-    "timeout": "no connection could be made in time",
-    "refused": "no connection could be made",
-}
-
-
-def _kind(failure: Exception) -> str:
+def _never_left(failure: BaseException) -> VenueNotReached | None:
     match failure:
         case aiohttp.ClientConnectorDNSError():
-            return "dns"
+            problem = "its name could not be resolved"
         case aiohttp.ClientSSLError():
-            return "tls"
-        case aiohttp.ConnectionTimeoutError():
-            return "timeout"
+            problem = "no secure connection could be made"
+        case TimeoutError():
+            problem = "no connection could be made in time"
+        case aiohttp.ClientError() | OSError() | ValueError():
+            problem = "no connection could be made"
         case _:
-            return "refused"
+            return None
+    return VenueNotReached(Reason.VENUE_UNREACHABLE, problem)
+
+
+def _unclear(failure: BaseException) -> VenueUnclear | None:
+    match failure:
+        case TimeoutError():
+            return VenueUnclear(Reason.VENUE_TIMEOUT, "no answer in time")
+        case aiohttp.ClientError() | HttpProcessingError() | OSError() | ValueError():
+            return VenueUnclear(Reason.VENUE_UNAVAILABLE, "the connection broke before the answer was whole")
+        case _:
+            return None

@@ -15,7 +15,7 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 
-from benchmarks import latency, memory, report
+from benchmarks import latency, memory, report, venue_sessions
 from benchmarks.load import LoadFailed, connect, run_load
 from benchmarks.rounds import LOADS, Loading, Plan, WrongAnswer, measure
 from benchmarks.server import Cores, ServerFailed, started
@@ -28,8 +28,10 @@ LONG_KEYS: Final = (1_000_000, 20_000)
 SHORT_KEYS: Final = (100_000, 12_000)
 MEMORY: Final = "memory"
 LATENCY: Final = "latency"
+SESSIONS: Final = "sessions"
 LONG_ORDERS: Final = 20_000
 SHORT_ORDERS: Final = 2_000
+SHORT_SESSIONS: Final = 50
 
 Tell = Callable[[str], None]
 
@@ -40,14 +42,13 @@ async def run(given: argparse.Namespace, directory: Path, tell: Tell) -> dict[st
         plan = Plan(rounds=given.rounds, seconds=plan.seconds, warm_up_s=plan.warm_up_s, callers=plan.callers)
     cores = Cores()
     cores.pin_load()
-    wanted = given.only or [MEMORY, LATENCY, *(load.name for load in LOADS)]
+    wanted = given.only or [MEMORY, LATENCY, SESSIONS, *(load.name for load in LOADS)]
     loads = [load for load in LOADS if load.name in wanted]
     summary: dict[str, Any] = summarize(await measure(plan, loads, directory, cores, tell))
     if LATENCY in wanted:
         tell("orders at half load")
         orders = SHORT_ORDERS if given.short else LONG_ORDERS
-        measured = await latency.measure("order", directory / "latency", cores, orders=orders)
-        summary |= measured.summary("order")
+        summary |= await latency.measure(directory / "latency", cores, orders=orders)
     if MEMORY in wanted and sys.platform == "linux":
         rows, used = SHORT_KEYS if given.short else LONG_KEYS
         tell("memory after start")
@@ -57,6 +58,10 @@ async def run(given: argparse.Namespace, directory: Path, tell: Tell) -> dict[st
         summary |= {"rss_growth_million_keys_mib": round(growth, 1), "key_rows": rows}
         tell("memory with MCP sessions")
         summary["mcp_sessions_mib"] = round(await memory.sessions_mib(directory / "sessions", cores), 1)
+    if SESSIONS in wanted:
+        tell("venue sessions")
+        sessions = SHORT_SESSIONS if given.short else venue_sessions.PROMISED
+        summary |= await venue_sessions.measure(directory / "venues", cores, sessions=sessions)
     summary["run"] = {
         "rounds": plan.rounds,
         "seconds": plan.seconds,
@@ -81,7 +86,10 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="at most a minute")
     parser.add_argument("--rounds", type=int, help="how many rounds")
     parser.add_argument(
-        "--only", action="append", choices=[*names, MEMORY, LATENCY], help="measure only this; may be repeated"
+        "--only",
+        action="append",
+        choices=[*names, MEMORY, LATENCY, SESSIONS],
+        help="measure only this; may be repeated",
     )
     parser.add_argument("--profile", choices=names, help="measure nothing; show where a server's time goes")
     given = parser.parse_args()

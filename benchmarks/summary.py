@@ -24,8 +24,12 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     "mcp_call_vs_http_cpu": Bound(target=1.5, most=1.5),
     "mcp_read_vs_http_cpu": Bound(target=1.5, most=2.0),
     "mcp_sessions_mib": Bound(target=64, most=64),
-    "hyperliquid_order_vs_ccxt_cpu": Bound(target=0.2, most=0.3),
-    "paradex_order_vs_ccxt_cpu": Bound(target=0.04, most=0.1),
+    "hyperliquid_order_vs_ccxt_cpu": Bound(target=0.2, most=0.25),
+    "paradex_order_vs_ccxt_cpu": Bound(target=0.04, most=0.07),
+    "order_flushes_of_32": Bound(target=16, most=31),
+    "order_postgres_flushes_of_32": Bound(target=16, most=31),
+    "venue_sessions_mib": Bound(target=100, most=100),
+    "venue_session_open_ms": Bound(target=20, most=60),
 }
 
 
@@ -82,6 +86,7 @@ _FIGURES: Final[Mapping[str, Callable[[Measurement], float]]] = {
     "per_second": lambda measurement: measurement.per_second,
 }
 _COMMITTING: Final = ("order", "order_alone")
+_ENGINES: Final = {"order": "SQLite", "order_postgres": "PostgreSQL"}
 _WHAT: Final = {
     "aiohttp": "bare aiohttp route",
     "path": "whole path without journal, placeLimitOrder",
@@ -107,15 +112,28 @@ MEANINGS: Final[Mapping[str, str]] = {
     "path_first_cpu_us": "the same where key and credential may have to be looked up in the database",
     **{f"{name}_commits": f"database commits per order: {_WHAT[name]}" for name in _COMMITTING},
     **{
-        f"order_own_{label}_ms": f"the gateway's own part of a journaled paper order at half load, {label}"
+        f"{name}_own_{label}_ms": f"the gateway's own part of a paper order journaled in {engine}, half load, {label}"
+        for name, engine in _ENGINES.items()
         for label in ("p50", "p99", "p999")
     },
-    "order_own_at_per_second": "how many orders a second that was",
+    **{
+        f"{name}_own_at_per_second": f"how many orders a second that was: {engine}" for name, engine in _ENGINES.items()
+    },
+    **{
+        f"{name}_flushes_of_32": f"flushes of the journal for 32 orders of 32 connections: {engine}"
+        for name, engine in _ENGINES.items()
+    },
+    **{
+        f"disk_flush_{label}_ms": f"what a flush of 32 KiB takes by itself, where the journal is, {label}"
+        for label in ("p50", "p99")
+    },
     "max_loop_gap_ms": "how late a 1 ms ticker of the gateway was at worst while ten-leg Paradex batches ran",
     "max_loop_busy_ms": "most CPU that the event loop's thread used between two such ticks",
     "rss_after_start_mib": "resident memory of serve --demo once it answers, MiB",
     "rss_growth_million_keys_mib": "growth of a gateway with key_rows more keys in its database, MiB",
     "key_rows": "how many keys that were",
+    "venue_sessions_mib": "growth of a gateway with 200 open sessions on one venue, the dearer one of two, MiB",
+    "venue_session_open_ms": "how much longer the first question of a credential takes than the same again, likewise",
     "mcp_sessions_mib": "growth of a gateway with 10,000 open MCP sessions, MiB",
 }
 """What each figure of the summary is."""

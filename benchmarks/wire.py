@@ -38,7 +38,8 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start.
+    """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start and how
+    many of them waited for the disk.
 
     ``open_files`` and ``threads`` are how many it has. ``gaps`` are those of its event loop since the last accounts,
     where somebody looks.
@@ -47,6 +48,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     rss_bytes: int
     commits: int
+    flushes: int
     open_files: int
     threads: int
     gaps: Gaps = Gaps()
@@ -143,6 +145,10 @@ def round_trip(caller: Caller, client_order_id: str) -> Sequence[bytes]:
         post(caller, {**trade, "side": "BUY", "clientOrderId": f"{client_order_id}-b"}),
         post(caller, {**trade, "side": "SELL", "clientOrderId": f"{client_order_id}-s"}),
     )
+
+
+def balance(caller: Caller) -> bytes:
+    return post(caller, {"operation": "getBalance", "credentialId": caller.credential_id})
 
 
 def same_orders(callers: Sequence[Caller]) -> Iterator[bytes]:

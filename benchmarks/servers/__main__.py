@@ -38,8 +38,8 @@ MODULES: Final = {
 }
 
 Serve = Callable[..., AbstractAsyncContextManager[Serving]]
-"""Takes the directory and how many callers; ``path`` also how many ``instruments`` its venue has, ``node`` the ports of
-its servers."""
+"""Takes the directory and how many callers; ``path`` also how many ``instruments`` its venue has, ``order`` and
+``node`` the ports of their servers, those with a local venue how many ``accounts`` it has."""
 
 
 def server_called(name: str) -> Serve:
@@ -61,6 +61,7 @@ async def serve(name: str, directory: Path, callers: int, **particulars: int) ->
                     cpu_s=time.process_time(),
                     rss_bytes=resident_bytes(os.getpid()),
                     commits=serving.commits(),
+                    flushes=serving.flushes(),
                     open_files=open_files(),
                     threads=threading.active_count(),
                     gaps=serving.gaps(),

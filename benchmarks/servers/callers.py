@@ -14,7 +14,15 @@ from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Directory, KeyEnvironment, Scopes, Tier
 
 OPERATIONS = frozenset(
-    {"placeLimitOrder", "placeMarketOrder", "placeBatchOrder", "cancelOrder", "getOrders", "getMarkPrice"}
+    {
+        "placeLimitOrder",
+        "placeMarketOrder",
+        "placeBatchOrder",
+        "cancelOrder",
+        "getOrders",
+        "getMarkPrice",
+        "getBalance",
+    }
 )
 
 

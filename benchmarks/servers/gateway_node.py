@@ -11,6 +11,7 @@ from benchmarks.servers.serving import Serving
 from benchmarks.servers.settings import settings_for
 from gateway import logs
 from gateway.app import opened
+from gateway.process import settle_down
 
 
 @asynccontextmanager
@@ -26,5 +27,6 @@ async def serving(directory: Path, callers: int, redis_port: int, postgres_port:
     async with opened(settings) as gateway:
         registrar = Registrar(gateway.stores.directory, gateway.keyring, gateway.vault, gateway.clock, {})
         enrolled = await registrar.enrol(callers)
+        settle_down()
         async with gateway.running() as sites:
             yield Serving(port=sites.port, callers=enrolled)

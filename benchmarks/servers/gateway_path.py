@@ -21,6 +21,7 @@ from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
+from gateway.process import settle_down
 from gateway.sharing import open_sharing
 from gateway.vault import Vault
 from storage.redis_store.address import RedisAddress
@@ -82,6 +83,7 @@ async def serving(
             sharing=sharing,
         )
         gateway.use_desk(DeskWithoutJournal())
+        settle_down()
         async with gateway.running() as sites:
             yield Serving(port=sites.port, callers=enrolled)
         if sharing is not None:

@@ -10,7 +10,8 @@ from benchmarks.wire import Caller, Gaps
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """``commits`` counts the database commits since start; 0 where there is no database on the path.
+    """``commits`` counts the database commits since start, ``flushes`` those that waited for the disk; 0 where there is
+    no database on the path.
 
     ``gaps`` are the event loop's worst since they were last asked for; none where nobody looks.
     """
@@ -18,4 +19,5 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     callers: list[Caller]
     commits: Callable[[], int] = lambda: 0
+    flushes: Callable[[], int] = lambda: 0
     gaps: Callable[[], Gaps] = Gaps

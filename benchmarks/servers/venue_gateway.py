@@ -19,6 +19,7 @@ from gateway import logs
 from gateway.app import Gateway
 from gateway.clock import SystemClock
 from gateway.keyring import Keyring, MasterKeyRing
+from gateway.process import settle_down
 from gateway.vault import Vault
 from storage.sql import open_sqlite
 
@@ -26,7 +27,10 @@ MOST_ACCOUNTS: Final = 40
 
 
 @asynccontextmanager
-async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: bool = False) -> AsyncIterator[Serving]:
+async def _serving(
+    exchange: str, directory: Path, callers: int, accounts: int = MOST_ACCOUNTS, *, watch_loop: bool = False
+) -> AsyncIterator[Serving]:
+    """At most ``accounts`` of the callers, each with one at the venue."""
     # To standard error: the other output is for the benchmark.
     logs.configure("error", as_json=True)
     clock, ring, transport = SystemClock(), MasterKeyRing([MASTER_KEY]), Transport()
@@ -34,7 +38,7 @@ async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: 
     try:
         keyring = await Keyring.open(stores.directory, ring)
         vault = Vault(ring, keyring.fingerprint_key)
-        async with local_venue(exchange, directory / "venue", min(callers, MOST_ACCOUNTS)) as venue:
+        async with local_venue(exchange, directory / "venue", min(callers, accounts)) as venue:
             context = VenueContext(
                 data_dir=directory, clock=clock, transport=transport, paper_urls={exchange: venue.url}
             )
@@ -47,6 +51,7 @@ async def _serving(exchange: str, directory: Path, callers: int, *, watch_loop: 
                 settings_for(directory), stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock
             )
             gaps = LoopGaps()
+            settle_down()
             async with gateway.running() as sites, gaps.watched(watch_loop):
                 yield Serving(port=sites.port, callers=enrolled, gaps=gaps.take_worst)
             for adapter in adapters.values():

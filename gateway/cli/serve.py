@@ -110,6 +110,7 @@ async def _serve(settings: Settings) -> None:
     import structlog
 
     from gateway.app import opened
+    from gateway.process import settle_down
 
     log = structlog.get_logger(__name__)
     stop = stop_signal()
@@ -117,6 +118,7 @@ async def _serve(settings: Settings) -> None:
         log.warning(warning)
     async with opened(settings) as gateway:
         demo = await _prepare_demo(gateway) if settings.demo else None
+        settle_down()
         async with gateway.running() as sites:
             url = settings.public_url or _url(settings.host, sites.port)
             typer.echo(f"Venuegate listens on {url}" if demo is None else await _welcome(gateway, demo, url))

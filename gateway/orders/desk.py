@@ -20,7 +20,7 @@ from adapters.base import Adapter, Grouping, Submission, VenueSession
 from gateway.clock import Clock
 from gateway.operations.desk import Canceled, Leg, Placed
 from gateway.operations.wire import Call
-from gateway.orders.classification import Next, classify
+from gateway.orders.classification import Next, Verdict, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
@@ -113,12 +113,17 @@ class Desk:
         outcomes = await self._sender.send(session, submissions, grouping, started, call.capabilities)
         verdicts = [classify(submission, outcome) for submission, outcome in zip(submissions, outcomes, strict=True)]
         with call.timings.measure("journal"):
-            # Together, so that the legs of a batch share a commit.
-            settled = await asyncio.gather(*map(self._ledger.settle, rows, verdicts))
+            settled = await self._settle(rows, verdicts)
         return [
             await self._find(session, row, leg.instrument) if verdict.next is Next.LOOK_UP_NOW else row
             for row, verdict, leg in zip(settled, verdicts, legs, strict=True)
         ]
+
+    async def _settle(self, rows: Sequence[JournalRow], verdicts: Sequence[Verdict]) -> Sequence[JournalRow]:
+        if len(rows) == 1:
+            return [await self._ledger.settle(rows[0], verdicts[0])]
+        # Together, so that the legs of a batch share a commit.
+        return await asyncio.gather(*map(self._ledger.settle, rows, verdicts))
 
     @asynccontextmanager
     async def _alone(self, credential: Credential, legs: Sequence[Leg]) -> AsyncIterator[None]:

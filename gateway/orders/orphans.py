@@ -9,7 +9,6 @@ Whoever asks for one by its own ``clientOrderId`` finds it: the venue client id 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -19,6 +18,7 @@ from adapters.base import Adapter, Capability
 from gateway.clock import Clock
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.desk import Sessions
+from gateway.orders.rows import new_order_key
 from gateway.orders.standing import RECOVERED, canonical_request, encode_order, intent_of_stranger, request_hash
 from gateway.orders.states import state_of
 from normalization.errors import CredentialNotFound
@@ -121,7 +121,7 @@ class Orphans:
         now_ms = self._clock.now_ms()
         request = canonical_request(intent_of_stranger(order))
         return JournalRow(
-            order_key=secrets.token_hex(16),
+            order_key=new_order_key(now_ms),
             account_id=credential.account_id,
             credential_id=credential.credential_id,
             client_order_id=f"{RECOVERED}-{venue_client_id}",

@@ -17,6 +17,11 @@ LEASE_MS: Final = 15_000
 VALID_FOR_MS: Final = 10_000
 
 
+def new_order_key(now_ms: int) -> str:
+    """Nobody else's. Keys of one time stand together in the indexes, so that a commit writes fewer pages of them."""
+    return f"{now_ms:012x}{secrets.token_hex(10)}"
+
+
 class OrderRows:
     def __init__(
         self, journal: Journal, adapters: Mapping[str, Adapter], client_ids: ClientIds, clock: Clock, owner: str
@@ -37,7 +42,7 @@ class OrderRows:
             request = canonical_request(leg.intent)
             rows.append(
                 JournalRow(
-                    order_key=secrets.token_hex(16),
+                    order_key=new_order_key(now_ms),
                     account_id=credential.account_id,
                     credential_id=credential.credential_id,
                     client_order_id=client_order_id,

@@ -1,7 +1,7 @@
 """The seam between the stores and a database: units of work go in, results come back when they are stored.
 
 A unit of work is a function of a connection. It runs in a transaction of its own, as far as it can tell: it neither
-begins nor commits, and when it raises nothing of it is kept.
+begins nor commits, and when it raises nothing of it is kept. It may be run again, when that was of no effect.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 
 from storage.ports import StorageUnavailable
+from storage.sql.checkpoints import Checkpoints
 from storage.sql.engines import driver, sqlite_engine
 from storage.sql.failures import BREAKS_CONNECTION, cannot_open, closed, removed, result_code, translated
 from storage.sql.lanes import Done, Job, Jobs, Lane
@@ -49,11 +50,12 @@ class Database(Protocol):
 
 
 class SqliteDatabase(Database):
-    """A SQLite file that is there already. One thread writes, two read.
+    """A SQLite file that is there already. One thread writes, two read, one copies from the log into the file.
 
-    Group commit: all writes that are waiting go into one transaction, each in its own savepoint, and share one flush to
-    disk. Writes that need not be durable ride along; a commit of nothing else is not flushed, which a crash of the
-    process survives and a power cut may not. ``commits`` and ``durable_commits`` count.
+    Group commit: all writes that are waiting go into one transaction and share one flush to disk. Where one of them
+    fails, all are run again, each in a savepoint of its own. Writes that need not be durable ride along; a commit of
+    nothing else is not flushed, which a crash of the process survives and a power cut may not. ``commits`` and
+    ``durable_commits`` count.
 
     :raises StorageUnavailable: there is no such file.
     """
@@ -63,8 +65,13 @@ class SqliteDatabase(Database):
         self._file = _SameFile(path)
         self._writes: Jobs = queue.SimpleQueue()
         self._reads: Jobs = queue.SimpleQueue()
+        self._checkpoints = Checkpoints(sqlite_engine(path, busy_timeout_s=busy_timeout_s), self._file.check)
         self._writer = _Writer(
-            sqlite_engine(path, busy_timeout_s=busy_timeout_s), self._writes, "venuegate-writer", self._file
+            sqlite_engine(path, busy_timeout_s=busy_timeout_s),
+            self._writes,
+            "venuegate-writer",
+            self._file,
+            self._checkpoints,
         )
         self._readers = [
             _Reader(
@@ -76,6 +83,7 @@ class SqliteDatabase(Database):
             for number in range(READERS)
         ]
         self._closed = False
+        self._checkpoints.start()
         for lane in (self._writer, *self._readers):
             lane.start()
 
@@ -110,6 +118,7 @@ class SqliteDatabase(Database):
     def _join(self) -> None:
         for lane in (self._writer, *self._readers):
             lane.join()
+        self._checkpoints.close()
 
 
 class _SameFile:
@@ -173,8 +182,9 @@ class _Reader(_SqliteLane):
 
 
 class _Writer(_SqliteLane):
-    def __init__(self, engine: Engine, jobs: Jobs, name: str, file: _SameFile) -> None:
+    def __init__(self, engine: Engine, jobs: Jobs, name: str, file: _SameFile, checkpoints: Checkpoints) -> None:
         super().__init__(engine, jobs, name, file)
+        self._checkpoints = checkpoints
         self.commits = 0
         self.durable_commits = 0
         self._flushes = True
@@ -191,6 +201,7 @@ class _Writer(_SqliteLane):
             return self._all_failed(batch, error)
         self.commits += 1
         self.durable_commits += durable
+        self._checkpoints.count(len(batch))
         return outcomes
 
     def _flush_commits(self, connection: Connection, durable: bool) -> None:
@@ -208,7 +219,17 @@ class _Writer(_SqliteLane):
         if len(batch) == 1:
             # Alone, it has the transaction for a savepoint.
             return [Done(batch[0], value=batch[0].work(connection))]
-        return [self._run_job(connection, job) for job in batch]
+        raw = driver(connection)
+        raw.execute("SAVEPOINT batch").close()
+        try:
+            outcomes = [Done(job, value=job.work(connection)) for job in batch]
+        except BaseException as error:
+            if not raw.in_transaction or result_code(error) in BREAKS_CONNECTION:
+                raise
+            raw.execute("ROLLBACK TO batch").close()
+            outcomes = [self._run_job(connection, job) for job in batch]
+        raw.execute("RELEASE batch").close()
+        return outcomes
 
     def _run_job(self, connection: Connection, job: Job) -> Done:
         # By the driver: a savepoint through SQLAlchemy costs more than the work it is for.

@@ -17,6 +17,9 @@ from storage.sql.failures import cannot_open
 PRIVATE_FILE: Final = 0o600
 PRIVATE_DIRECTORY: Final = 0o700
 
+LONGEST_LOG: Final = 16_000
+"""Pages of the write-ahead log, of 4 KiB each, at which a commit copies what ``Checkpoints`` has left in it."""
+
 Begin = Literal["IMMEDIATE", "DEFERRED"]
 
 
@@ -85,7 +88,7 @@ def sqlite_engine(path: Path, *, begin: Begin = "IMMEDIATE", busy_timeout_s: flo
 
 def _pragmas(begin: Begin) -> list[str]:
     pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"]
-    return [*pragmas, "query_only = ON"] if begin == "DEFERRED" else pragmas
+    return [*pragmas, "query_only = ON" if begin == "DEFERRED" else f"wal_autocheckpoint = {LONGEST_LOG}"]
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

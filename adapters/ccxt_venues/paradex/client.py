@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -33,6 +34,8 @@ class AccountBudgets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Client:
+    """``signing`` is held for each signature, by all sessions of the venue."""
+
     def __init__(
         self,
         *,
@@ -40,6 +43,7 @@ class Client:
         signer: Signer,
         account: str,
         budgets: AccountBudgets,
+        signing: asyncio.Lock,
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -47,6 +51,7 @@ class Client:
         self._signer = signer
         self._account = account
         self._budgets = budgets
+        self._signing = signing
         self._now_ms = now_ms
         self.tokens = Tokens(self._authenticate, monotonic)
 
@@ -115,13 +120,17 @@ class Client:
 
     async def _authenticate(self) -> str:
         """The headers are made for this one request: nothing of it is shared with another account's."""
-        now_s = self._now_ms() // 1000
+        async with self._signing:
+            now_s = self._now_ms() // 1000
+            signature = self._signer.sign_authentication(now_s, now_s + _SIGNED_FOR_S)
+            # Between two signatures everybody else has a turn.
+            await asyncio.sleep(0)
         request = Request(
             method="POST",
             url=f"/v1/auth/{self._signer.public_key:#x}",
             headers={
                 "PARADEX-STARKNET-ACCOUNT": self._account,
-                "PARADEX-STARKNET-SIGNATURE": self._signer.sign_authentication(now_s, now_s + _SIGNED_FOR_S),
+                "PARADEX-STARKNET-SIGNATURE": signature,
                 "PARADEX-TIMESTAMP": str(now_s),
                 "PARADEX-SIGNATURE-EXPIRATION": str(now_s + _SIGNED_FOR_S),
             },

@@ -105,6 +105,7 @@ class ParadexService:
             link=self._link,
             signer=signer,
             account=account,
+            signing=self._signing,
             budgets=self._budgets_of(int(account, 16)),
             now_ms=around.now_ms,
             monotonic=around.monotonic,

@@ -137,6 +137,70 @@ async def test_an_answer_that_is_not_whole_is_unclear(transport: Transport, kind
             await transport.send(get(f"http://127.0.0.1:{port}/"))
 
 
+async def test_what_nobody_asked_for_is_never_taken_for_a_reply(transport: Transport) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        replies = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name for name in (b"a", b"b")]
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replies[0])
+        if connections == 1:
+            # Time for the first to be read, as a late reply would give.
+            await until_kept.wait()
+            writer.write(replies[1])
+            second_sent.set()
+        await reader.read()
+        writer.close()
+
+    until_kept, second_sent = asyncio.Event(), asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        first = await transport.send(get(url))
+        until_kept.set()
+        await asyncio.wait_for(second_sent.wait(), 5)
+        # A turn each for the bytes to leave and to come.
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 5)
+        second = await transport.send(get(url))
+        await transport.close()
+    assert (first.body, second.body, connections) == (b"a", b"a", 2)
+
+
+async def test_an_interim_reply_is_not_the_reply(transport: Transport) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        reply = await transport.send(get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+    assert (reply.status, reply.body) == (200, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/", {"X-Key": "a\r\nX-More: b"}), ("/", {"X-Key": "caf\u00e9"}), ("/ HTTP/1.1\r\nX: y", {}), ("/a b", {})],
+    ids=["two headers", "not ASCII", "two lines", "a space"],
+)
+async def test_what_would_not_be_one_request_is_not_sent(
+    transport: Transport, path: str, headers: dict[str, str]
+) -> None:
+    async with recording(lambda sent: Answer()) as server:
+        with pytest.raises(VenueNotReached):
+            await transport.send(Request(method="GET", url=server.url + path, headers=headers))
+    assert server.sent == []
+
+
+async def test_a_header_of_the_request_stands_instead_of_the_usual_one(transport: Transport) -> None:
+    async with recording(lambda sent: Answer()) as server:
+        await transport.send(Request(method="GET", url=server.url + "/", headers={"user-agent": "else"}))
+    (sent,) = server.sent
+    assert [value for name, value in sent.headers.items() if name.lower() == "user-agent"] == ["else"]
+
+
 async def test_cookies_are_neither_kept_nor_sent(transport: Transport) -> None:
     def with_cookie(sent: Sent) -> web.Response:
         response = web.Response(text="{}")
