@@ -8,12 +8,13 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from adapters.base import Adapter
-from adapters.registry import VenueContext, open_adapters
+from adapters.paper import unopened_paper
+from adapters.registry import VENUES, Venue, VenueContext, open_adapters
 from adapters.transport import Transport
 from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
@@ -24,8 +25,8 @@ from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
-from gateway.limits import InProcessLimiter
-from gateway.local_venues import LocalMilo, LocalVenueAt, all_served, milo_served
+from gateway.limits import InProcessLimiter, Limiter
+from gateway.local_venues import NO_LISTENERS, LocalMilo, LocalVenueAt, all_served, milo_served
 from gateway.metrics import Metrics
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
@@ -40,6 +41,10 @@ from gateway.settings import Settings
 from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
+from gateway.workers.channel import Caller
+from gateway.workers.owned_limits import OwnedLimiter
+from gateway.workers.owned_venue import OwnedVenue
+from gateway.workers.seat import Seat, Sockets
 from mcp_server.assembly import assembled
 from storage.sql import Stores
 
@@ -47,6 +52,13 @@ DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Limits(Limiter, Protocol):
+    """A limiter as one gateway has it: with counts that have to be stored now and then."""
+
+    async def flush(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Gateway:
@@ -62,8 +74,11 @@ class Gateway:
         adapters: Mapping[str, Adapter],
         clock: Clock,
         sharing: Sharing | None = None,
+        seat: Seat | None = None,
+        limiter: Limits | None = None,
     ) -> None:
         self.settings = settings
+        self.seat = seat
         self.stores = stores
         self.keyring = keyring
         self.vault = vault
@@ -77,7 +92,8 @@ class Gateway:
         self.sessions = VenueSessions(vault, adapters, clock)
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
         self.sharing = sharing
-        self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
+        alone = limiter or InProcessLimiter(stores.usage, clock)
+        self.limiter: Limits = alone if sharing is None else sharing.limiter
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -93,7 +109,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=settings.database_url is None,
+            alone=settings.database_url is None and seat is None,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -204,22 +220,33 @@ async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[o
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+async def opened(
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    seat: Seat | None = None,
+    sockets: Sockets | None = None,
+    venues: Mapping[str, Venue] = VENUES,
+) -> AsyncIterator[Gateway]:
     """A gateway with its stores and venues open, not listening yet.
+
+    With ``seat`` it is one of several workers, with ``sockets`` the owner of what these have together; the data
+    directory is then claimed for all of them.
 
     :raises MasterKeyError, StorageUnavailable: with advice for the operator.
     """
     clock = clock or SystemClock()
     ring = MasterKeyRing.load(settings.require_master_key())
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(claimed(settings.data_dir))
+        if seat is None and sockets is None:
+            stack.enter_context(claimed(settings.data_dir))
         database = database_of(settings)
         for concern in await concerns(database, clock):
             _log.warning(concern)
         stores = await database.open()
         stack.push_async_callback(stores.close)
         sharing = None
-        if settings.redis is None and database.is_shared:
+        if settings.redis is None and database.is_shared and seat is None:
             _log.warning("limits are counted by this node alone: set VENUEGATE_REDIS_URL before another one is started")
         if settings.redis is not None:
             sharing = await open_sharing(settings.redis, stores, clock)
@@ -227,11 +254,19 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         keyring = await Keyring.open(stores.directory, ring)
         local: Mapping[str, LocalVenueAt] = {}
         local_milo: LocalMilo | None = None
-        if settings.demo:
-            local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
+        listeners = NO_LISTENERS if sockets is None else sockets.venues
+        if settings.demo and seat is None:
+            local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms, listeners))
             local_milo = await stack.enter_async_context(
-                milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
+                milo_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners)
             )
+        paper_urls = {exchange: venue.url for exchange, venue in local.items()}
+        paper, limiter = None, None
+        if seat is not None:
+            owner = Caller(seat.owner)
+            stack.callback(owner.close)
+            paper_urls = dict(seat.venue_urls)
+            paper, limiter = OwnedVenue(unopened_paper(), owner), OwnedLimiter(owner)
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -239,15 +274,27 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
                 data_dir=settings.data_dir,
                 clock=clock,
                 transport=transport,
-                paper_urls={exchange: venue.url for exchange, venue in local.items()},
+                paper_urls=paper_urls,
                 nonces=None if sharing is None else sharing.nonces,
-            )
+                slot=0 if seat is None else seat.slot,
+                slots=1 if seat is None else seat.slots,
+                paper=paper,
+            ),
+            venues,
         )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
         gateway = Gateway(
-            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
+            settings,
+            stores=stores,
+            keyring=keyring,
+            vault=vault,
+            adapters=adapters,
+            clock=clock,
+            sharing=sharing,
+            seat=seat,
+            limiter=limiter,
         )
         gateway.local_venues, gateway.local_milo = local, local_milo
         yield gateway

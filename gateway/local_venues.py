@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import structlog
@@ -16,20 +18,27 @@ from sandbox.milo.venue import MiloVenue
 from sandbox.wires.local import OPENERS
 
 LOOPBACK: Final = "127.0.0.1"
+MILO: Final = "milo"
+ALL: Final = (*OPENERS, MILO)
+
+Listeners = Mapping[str, socket.socket]
+"""Sockets that listen already, by exchange: who has none gets any free port."""
+NO_LISTENERS: Final[Listeners] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def served(app: web.Application, port: int = 0) -> AsyncIterator[str]:
-    """The address of ``app`` while it listens; port 0 takes any free one.
+async def served(app: web.Application, port: int = 0, *, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """The address of ``app`` while it listens: on ``listener`` if there is one; port 0 takes any free one.
 
     :raises OSError: the port is taken.
     """
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        at = web.TCPSite(runner, LOOPBACK, port) if listener is None else web.SockSite(runner, listener)
+        await at.start()
         yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
@@ -43,13 +52,15 @@ class LocalVenueAt(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def all_served(directory: Path, now_ms: Callable[[], int]) -> AsyncIterator[Mapping[str, LocalVenueAt]]:
+async def all_served(
+    directory: Path, now_ms: Callable[[], int], listeners: Listeners = NO_LISTENERS
+) -> AsyncIterator[Mapping[str, LocalVenueAt]]:
     """Every local venue, by the exchange that it stands in for."""
     async with contextlib.AsyncExitStack() as stack:
         found = {}
         for exchange, open_venue in OPENERS.items():
             venue = open_venue(directory, now_ms)
-            url = await stack.enter_async_context(served(venue.app))
+            url = await stack.enter_async_context(served(venue.app, listener=listeners.get(exchange)))
             found[exchange] = LocalVenueAt(url, venue.enroll)
         yield found
 
@@ -63,10 +74,10 @@ class LocalMilo(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def milo_served(
-    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None
+    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None, listeners: Listeners = NO_LISTENERS
 ) -> AsyncIterator[LocalMilo]:
     _log.info("the local Milo: %s", NOTICE)
     venue = open_venue(directory, now_ms, model)
     local = local_milo(venue)
-    async with served(local.app) as url:
+    async with served(local.app, listener=listeners.get(MILO)) as url:
         yield LocalMilo(venue, LocalVenueAt(url, local.enroll))

@@ -133,12 +133,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)
-        if workers > 1:
-            reader.complain(
-                "workers",
-                "expected 1, because a process is one worker in this version: for more, start more nodes that share"
-                " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
-            )
         if metrics_port and port == metrics_port and host == metrics_host:
             reader.complain("metrics_port", "it is the gateway's own port; expected another, or 0 for no metrics")
         if reader.problems:

@@ -9,8 +9,11 @@ from aiohttp import web
 
 from gateway import codec, pages
 from gateway.endpoint import PATH, new_request_id
+from gateway.local_venues import MILO
+from gateway.workers.forwarding import add_forwarding
 from normalization.errors import NotFound
 from sandbox.milo.app import add_routes as add_milo_routes
+from sandbox.milo.routes import PREFIX as MILO_PREFIX
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -58,11 +61,12 @@ async def make_site(gateway: Gateway) -> Sites:
     _serve_v1_first(runner, gateway)
     metrics = None
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        several = gateway.seat is not None or None
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_port=several).start()
         if settings.metrics_port is not None:
             metrics = web.AppRunner(_metrics_application(gateway), access_log=None)
             await metrics.setup()
-            await web.TCPSite(metrics, settings.metrics_host, settings.metrics_port).start()
+            await _metrics_site(gateway, metrics).start()
     except OSError:
         await runner.cleanup()
         if metrics is not None:
@@ -109,6 +113,8 @@ def _application(gateway: Gateway) -> web.Application:
     pages.add_routes(app)
     if gateway.local_milo is not None:
         add_milo_routes(app, gateway.local_milo.venue)
+    elif gateway.seat is not None and MILO in gateway.seat.venue_urls:
+        add_forwarding(app, MILO_PREFIX, gateway.seat.venue_urls[MILO])
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
@@ -133,6 +139,14 @@ def _metrics_application(gateway: Gateway) -> web.Application:
 
     app.router.add_get("/metrics", expose)
     return app
+
+
+def _metrics_site(gateway: Gateway, runner: web.AppRunner) -> web.BaseSite:
+    settings, seat = gateway.settings, gateway.seat
+    if seat is None:
+        return web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    # The port is the owner's, who asks every worker.
+    return web.UnixSite(runner, str(seat.metrics))
 
 
 def _port(runner: web.AppRunner) -> int:
