@@ -199,9 +199,7 @@ class OwnedSession:
         except NotAsked:
             raise VenueNotReached(Reason.VENUE_UNREACHABLE, _AWAY) from None
         except NotAnswered:
-            raise VenueUnclear(
-                Reason.VENUE_UNREACHABLE, "The exchange's process went away before it answered"
-            ) from None
+            raise VenueUnclear(Reason.VENUE_UNREACHABLE, _WENT_AWAY) from None
 
 
 def _outcome(leg: _Leg) -> LegOutcome:

@@ -14,10 +14,14 @@ import pytest
 
 from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
 from adapters.ccxt_venues.apex import signing
+from adapters.paper import unopened_paper
 from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
+from gateway.workers.channel import Caller, serving
+from gateway.workers.owned_venue import OwnedVenue, VenueOwner
+from gateway.workers.seat import sockets_for
 from normalization.decimals import ceil_to
 from normalization.errors import UnsupportedOperation
 from normalization.instruments import Instrument
@@ -43,6 +47,7 @@ from tests.adapters.ccxt.recording_server import recording
 NEEDS_LIBRARY = pytest.mark.skipif(not signing.is_installed(), reason="the library that signs ApeX orders is missing")
 RECORDED = [pytest.param(name, marks=[NEEDS_LIBRARY] if name == "apex" else []) for name in sorted(WIRES)]
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
+PAPER_OF_ANOTHER = "paper, in another process"
 NOW_MS = 1_800_000_000_000
 
 
@@ -101,9 +106,9 @@ class NoonClock(SystemClock):
         return NOW_MS
 
 
-@pytest.fixture(params=[*OFFLINE, *RECORDED])
+@pytest.fixture(params=[*OFFLINE, PAPER_OF_ANOTHER, *RECORDED])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    exchange: str = request.param
+    exchange: str = request.param.partition(",")[0]
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
         urls, fields, venue = {}, {}, VENUES[exchange]
@@ -121,6 +126,8 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         context = VenueContext(data_dir=tmp_path, clock=clock, transport=transport, paper_urls=urls)
         adapter = await venue.open(context)
         stack.push_async_callback(adapter.close)
+        if request.param == PAPER_OF_ANOTHER:
+            adapter = await stack.enter_async_context(as_a_worker_has_it(adapter))
         credential = OpenCredential(
             credential_id="c-1", account_id="a-1", exchange=exchange, network=Network.PAPER, secrets=fields
         )
@@ -131,6 +138,16 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stack.push_async_callback(session.close)
         markets = await adapter.markets(Network.PAPER)
         yield Bench(adapter, session, markets.resolve("BTC"))
+
+
+@contextlib.asynccontextmanager
+async def as_a_worker_has_it(adapter: Adapter) -> AsyncIterator[Adapter]:
+    """``adapter`` as one of several workers reaches it."""
+    with sockets_for(()) as sockets:
+        async with serving(sockets.owner, VenueOwner(adapter).handlers()):
+            owner = Caller(sockets.owner_path)
+            yield OwnedVenue(unopened_paper(), owner)
+            owner.close()
 
 
 async def refusal_of(bench: Bench, submission: Submission) -> Reason | None:
