@@ -18,7 +18,7 @@ from storage.sql.places import SqlitePlace
 from storage.sql.postgresql.failures import too_old
 from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import account, order
-from tests.support.cut_proxy import CutProxy
+from tests.support.fault_proxy import fault_proxy
 from tests.support.postgres_databases import PostgresDatabases, sessions_ended
 from tests.support.postgres_server import LOCKED_USER, PASSWORD, PostgresServer
 
@@ -277,11 +277,11 @@ async def test_a_server_that_freezes_is_refused_at_once_after_the_first_wait(ser
 
 
 async def test_a_server_that_is_cut_off_is_got_over_on_new_connections(server: PostgresServer, url: str) -> None:
-    async with CutProxy(server.port).running() as proxy, opened(server.url(port=proxy.port)) as stores:
+    async with fault_proxy("127.0.0.1", server.port) as proxy, opened(server.url(port=proxy.port)) as stores:
         await stores.journal.insert([order(1)])
-        proxy.cut()
+        proxy.is_silent = True
         await _refused_in_time(stores, 100)
-        proxy.mend()
+        proxy.is_silent = False
         await _until_it_stores(stores, 2)
         assert await stores.directory.revision() >= 0
 
