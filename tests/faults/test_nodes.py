@@ -134,10 +134,11 @@ async def test_a_worker_that_stalls_between_commit_and_send_never_sends_late(
         fleet.add_node(workers=1)
         callers = await callers_on(fleet.database_url, ACCOUNTS)
         await fleet.start()
-        # The word that a row is stored is long on its way, so that it arrives while the worker stands still.
-        proxy.latency_s = 0.15
         async with trading(fleet, callers) as traders:
-            number = 0
+            number = 4 * ACCOUNTS
+            await traders.run(range(number), 100.0, patience_s=DECIDED_WITHIN_S)
+            # The word that a row is stored is long on its way, so that it arrives while the worker stands still.
+            proxy.latency_s = 0.15
             for stall_s in (5.0, 30.0, 120.0) if soak else (5.0,):
                 number = await _stalled(traders, stalling, number, stall_s)
             found = await fleet.until_decided(traders.answers, within_s=DECIDED_WITHIN_S)
