@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ import requests
 
 from tests.e2e.conftest import Demo
 
-OWNER, WORKERS = 0, slice(1, None)
+OWNER = 0
 
 
 def order(number: int) -> dict[str, Any]:
@@ -47,82 +49,54 @@ def settled(gateway: Demo, number: int, within_s: float = 45.0) -> dict[str, Any
 
 
 @pytest.mark.slow
-def test_both_workers_answer_for_one_exchange_one_journal_and_one_limit(demo_of_two: Callable[[], Demo]) -> None:
+def test_two_workers_answer_as_one_gateway_whichever_process_of_it_dies(demo_of_two: Callable[[], Demo]) -> None:
     gateway = demo_of_two()
-    placed = gateway.call("placeLimitOrder", **order(1))
-    # Every request is a connection of its own, which either may get.
-    replays = [gateway.call("placeLimitOrder", **order(1)) for _ in range(12)]
-    assert {(replay["orderId"], replay["replayed"]) for replay in replays} == {(placed["orderId"], True)}
-    assert [o["id"] for o in gateway.call("getOrders")["orders"]] == [placed["orderId"]]
-    for exchange in ("hyperliquid", "paradex"):
-        body = {"credentialId": gateway.facts["credentials"]["pro"][exchange]}
-        bought = gateway.call("placeMarketOrder", market="BTC", side="BUY", size="0.01", **body)
-        assert bought["filledSize"] == "0.01"
-        positions = [gateway.call("getPositions", **body)["positions"][0]["size"] for _ in range(6)]
-        assert set(positions) == {"0.01"}
-    left = [
-        gateway.post("getMarkPrice", tier="free", market="BTC").headers["X-RateLimit-Remaining-Minute"]
-        for _ in range(8)
-    ]
-    assert sorted(map(int, left), reverse=True) == list(range(29, 21, -1)) or "29" in left[1:], left
-    assert requests.get(f"{gateway.url}/api/v1/me", timeout=10).status_code == 401, "the local Milo answers, too"
-    assert gateway.stop() == 0
-
-
-@pytest.mark.slow
-def test_orders_survive_the_death_of_any_process_of_it(demo_of_two: Callable[[], Demo]) -> None:
-    gateway = demo_of_two()
-    enough = threading.Semaphore(0)
-    numbers = range(80)
-
-    def place(number: int) -> None:
-        try:
-            gateway.post("placeLimitOrder", **order(number))
-        except requests.RequestException:
-            pass
-        enough.release()
-
-    with ThreadPoolExecutor(8) as pool:
-        for number in numbers:
-            pool.submit(place, number)
-        for victim in (1, OWNER, 2):
-            for _ in range(15):
-                assert enough.acquire(timeout=60)
-            gateway.children()[victim].kill()
-    replies = {number: settled(gateway, number) for number in numbers}
-    open_prices = Counter(Decimal(o["price"]) for o in gateway.call("getOrders", market="BTC-USD-PERP")["orders"])
-    assert all(count == 1 for count in open_prices.values()), "an order was doubled"
-    for number, reply in replies.items():
-        is_on_venue = Decimal(50_000 + number) in open_prices
-        assert is_on_venue == (reply.get("status") == "OPEN"), (number, reply)
+    _answer_as_one(gateway)
+    _are_counted_together(gateway)
+    _lose_and_double_nothing(gateway)
     assert len(gateway.children()) == 3
     assert gateway.stop() == 0
 
 
-@pytest.mark.slow
-def test_a_stop_under_load_leaves_no_order_in_doubt_and_a_kill_none_behind(demo_of_two: Callable[[], Demo]) -> None:
-    gateway = demo_of_two()
-    statuses: dict[int, int] = {}
-    enough = threading.Event()
+def _answer_as_one(gateway: Demo) -> None:
+    """Every request is a connection of its own, which either of them may get."""
+    placed = gateway.call("placeLimitOrder", **order(1_000))
+    replays = [gateway.call("placeLimitOrder", **order(1_000)) for _ in range(12)]
+    assert {(replay["orderId"], replay["replayed"]) for replay in replays} == {(placed["orderId"], True)}
+    assert [o["id"] for o in gateway.call("getOrders")["orders"]] == [placed["orderId"]]
+    for exchange in ("hyperliquid", "paradex"):
+        at = {"credentialId": gateway.facts["credentials"]["pro"][exchange]}
+        assert gateway.call("placeMarketOrder", market="BTC", side="BUY", size="0.01", **at)["filledSize"] == "0.01"
+        positions = [gateway.call("getPositions", **at)["positions"][0]["size"] for _ in range(6)]
+        assert set(positions) == {"0.01"}
+    assert requests.get(f"{gateway.url}/api/v1/me", timeout=10).status_code == 401, "the local Milo answers, too"
+
+
+def _are_counted_together(gateway: Demo) -> None:
+    replies = [gateway.post("getMarkPrice", tier="free", market="BTC") for _ in range(9)]
+    left = [int(reply.headers["X-RateLimit-Remaining-Minute"]) for reply in replies]
+    # A minute may end in between.
+    assert sum(after != before - 1 for before, after in pairwise(left)) <= 1, left
+
+
+def _lose_and_double_nothing(gateway: Demo) -> None:
+    numbers = range(60)
+    answered = threading.Semaphore(0)
 
     def place(number: int) -> None:
-        try:
-            statuses[number] = gateway.post("placeLimitOrder", **order(number)).status_code
-        except requests.RequestException:
-            return
-        if len(statuses) >= 20:
-            enough.set()
+        with contextlib.suppress(requests.RequestException):
+            gateway.post("placeLimitOrder", **order(number))
+        answered.release()
 
     with ThreadPoolExecutor(8) as pool:
-        for number in range(100):
+        for number in numbers:
             pool.submit(place, number)
-        assert enough.wait(60)
-        assert gateway.stop() == 0
-    assert set(statuses.values()) <= {200, 503}
-    gateway = demo_of_two()
-    for number, status in statuses.items():
-        if status == 200:
-            assert settled(gateway, number)["status"] == "OPEN"
-    children = gateway.children()
-    gateway.close()
-    assert not any(child.is_running() and child.status() != "zombie" for child in children)
+        for victim in (1, OWNER, 1):
+            for _ in range(12):
+                assert answered.acquire(timeout=60)
+            gateway.children()[victim].kill()
+    replies = {number: settled(gateway, number) for number in numbers}
+    on_the_venue = Counter(Decimal(o["price"]) for o in gateway.call("getOrders", market="BTC-USD-PERP")["orders"])
+    assert all(count == 1 for count in on_the_venue.values()), "an order was doubled"
+    for number, reply in replies.items():
+        assert (Decimal(order(number)["price"]) in on_the_venue) == (reply.get("status") == "OPEN"), (number, reply)

@@ -138,6 +138,7 @@ class Traders:
 
     def __init__(self, callers: Sequence[Caller], ports: Sequence[int], client: aiohttp.ClientSession) -> None:
         self.answers: list[Answer] = []
+        self._placed = 0
         self._callers = callers
         self._ports = ports
         self._client = client
@@ -182,14 +183,15 @@ class Traders:
                 return Answer(number, node, reply.status, outcome)
         return None
 
-    async def run(self, numbers: Sequence[int], per_second: float, *, patience_s: float) -> list[Answer | None]:
-        """Begun at a steady rate, whatever becomes of the earlier ones."""
+    async def run(self, orders: int, per_second: float, *, patience_s: float) -> None:
+        """So many more orders at a steady rate, whatever becomes of the earlier ones; until each has its answer."""
+        first, self._placed = self._placed, self._placed + orders
         began = time.monotonic()
         tasks = []
-        for place, number in enumerate(numbers):
+        for place in range(orders):
             await asyncio.sleep(max(0.0, began + place / per_second - time.monotonic()))
-            tasks.append(asyncio.create_task(self.place(number, patience_s=patience_s)))
-        return await asyncio.gather(*tasks)
+            tasks.append(asyncio.create_task(self.place(first + place, patience_s=patience_s)))
+        await asyncio.gather(*tasks)
 
 
 class Join(NamedTuple):
@@ -241,20 +243,17 @@ def join(answers: Sequence[Answer], rows: Sequence[JournalRow], executed: Sequen
 
 
 class Fleet:
-    """``nodes`` of ``workers`` workers each, started. ``rates`` are the venue's faults."""
+    """The venue, and nodes that are added before all of it is started."""
 
-    def __init__(self, directory: Path, *, database_url: str, redis_url: str, rates: Mapping[Fault, float]) -> None:
+    def __init__(self, directory: Path, *, database_url: str, redis_url: str) -> None:
         self.database_url = database_url
         self.ledger = directory / "ledger"
         self._directory = directory
         self._redis_url = redis_url
         venue_port = free_port()
-        faults = ",".join(f"{fault}={rate}" for fault, rate in rates.items())
         self.venue = Process(
-            directory / "venue.log",
-            "tests.support.ledger_venue", str(venue_port), str(self.ledger), faults,
-            ready="ready",
-        )  # fmt: skip
+            directory / "venue.log", "tests.support.ledger_venue", str(venue_port), str(self.ledger), ready="ready"
+        )
         self._venue_url = f"http://127.0.0.1:{venue_port}"
         self.ports: list[int] = []
         self.nodes: list[Process] = []
@@ -282,6 +281,10 @@ class Fleet:
     async def start(self) -> None:
         await asyncio.gather(*(asyncio.to_thread(process.start) for process in (self.venue, *self.nodes)))
 
+    async def let_the_venue_fail(self, rates: Mapping[Fault, float]) -> None:
+        async with aiohttp.ClientSession() as client:
+            (await client.put(f"{self._venue_url}/faults", data=msgspec.json.encode(rates))).raise_for_status()
+
     async def rows(self) -> Sequence[JournalRow]:
         stores = await PostgresPlace(self.database_url, patience_s=10).open()
         try:
@@ -308,12 +311,13 @@ class Fleet:
 
 @contextlib.asynccontextmanager
 async def trading(fleet: Fleet, callers: Sequence[Caller]) -> AsyncIterator[Traders]:
+    """Every request is a connection of its own: any worker may get it."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector) as client:
         yield Traders(callers, fleet.ports, client)
 
 
-def any_worker(nodes: Sequence[Process], luck: random.Random) -> psutil.Process | None:
-    """One of the processes of the nodes, owners included."""
+def any_process(nodes: Sequence[Process], luck: random.Random) -> psutil.Process | None:
+    """One that a supervisor watches: a worker or an owner."""
     found = [child for node in nodes for child in node.children()]
     return luck.choice(found) if found else None

@@ -2,18 +2,17 @@
 
 It knows no duplicates: an order that is sent twice is executed twice, and the ledger shows it. Its faults come from a
 seed: replies that are lost, late or broken, before and after the order was executed. ``LedgerVenue`` is its adapter.
-As a program, it is the venue: ``python -m tests.support.ledger_venue PORT LEDGER [FAULTS]``.
+As a program, it is the venue: ``python -m tests.support.ledger_venue PORT LEDGER``; ``PUT /faults`` sets their rates.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -95,10 +94,9 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class _Venue:
-    def __init__(self, ledger: Path, rates: Mapping[Fault, float]) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Path) -> None:
         self._file = ledger.open("ab")
-        self._rates = rates
+        self._rates: Mapping[Fault, float] = {}
         self._orders: dict[tuple[str, str], tuple[str, Placement]] = {}
         self._seen: dict[str, int] = {}
         self._number = 0
@@ -108,7 +106,12 @@ class _Venue:
         app = web.Application()
         app.router.add_post("/orders", self._place)
         app.router.add_get("/orders/{account}/{client_id}", self._find)
+        app.router.add_put("/faults", self._set_faults)
         return app
+
+    async def _set_faults(self, request: web.Request) -> web.Response:
+        self._rates = msgspec.json.decode(await request.read(), type=dict[Fault, float])
+        return web.Response()
 
     def _drawn(self, client_id: str, faults: Sequence[Fault]) -> Fault | None:
         seen = self._seen[client_id] = self._seen.get(client_id, 0) + 1
@@ -308,25 +311,13 @@ def venue_at(url: str) -> Venue:
     )
 
 
-@contextlib.asynccontextmanager
-async def served_venue(port: int, ledger: Path, rates: Mapping[Fault, float]) -> AsyncIterator[None]:
-    runner = web.AppRunner(_Venue(ledger, rates).app(), access_log=None)
+async def _main(port: int, ledger: Path) -> None:
+    runner = web.AppRunner(_Venue(ledger).app(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
-    yield
-    await runner.cleanup()
-
-
-async def _main(port: int, ledger: Path, rates: Mapping[Fault, float]) -> None:
-    async with served_venue(port, ledger, rates):
-        print("ready", flush=True)
-        await asyncio.Event().wait()
-
-
-def _rates(text: str) -> dict[Fault, float]:
-    pairs = [piece.split("=") for piece in text.split(",") if piece]
-    return {Fault(name): float(rate) for name, rate in pairs}
+    print("ready", flush=True)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), Path(sys.argv[2]), _rates(sys.argv[3] if len(sys.argv) > 3 else "")))
+    asyncio.run(_main(int(sys.argv[1]), Path(sys.argv[2])))
