@@ -241,8 +241,10 @@ async def opened(
         if seat is None and sockets is None:
             stack.enter_context(claimed(settings.data_dir))
         database = database_of(settings)
-        for concern in await concerns(database, clock):
-            _log.warning(concern)
+        told = await concerns(database, clock)
+        if seat is None:
+            for concern in told:
+                _log.warning(concern)
         stores = await database.open()
         stack.push_async_callback(stores.close)
         sharing = None
