@@ -19,7 +19,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BOUNDS: Final[Mapping[str, Bound]] = {
-    "path_vs_aiohttp_cpu": Bound(target=1.3, most=3.2),
+    "path_vs_aiohttp_cpu": Bound(target=1.1, most=1.7),
     "path_redis_vs_aiohttp_cpu": Bound(target=1.5, most=3.8),
     "mcp_call_vs_http_cpu": Bound(target=1.5, most=1.5),
     "mcp_sessions_mib": Bound(target=64, most=64),

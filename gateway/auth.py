@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -37,6 +39,7 @@ NETWORKS: Final = {
     KeyEnvironment.TEST: frozenset({Network.TESTNET.value, Network.PAPER.value}),
 }
 _TIERS_FROM: Final = {Tier.FREE: "any", Tier.BUILDER: "the Builder or Pro", Tier.PRO: "the Pro"}
+_RANKS: Final = {tier: tier.rank for tier in Tier}
 _NEVER_MS: Final = 2**63
 
 
@@ -60,7 +63,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         :raises TierInsufficient: the account's tier is too low.
         :raises OperationNotAllowed: the key's scope leaves it out.
         """
-        if self.tier.rank < minimum_tier.rank:
+        if _RANKS[self.tier] < _RANKS[minimum_tier]:
             raise TierInsufficient(
                 f"{name} needs {_TIERS_FROM[minimum_tier]} tier; this account has the {self.tier.capitalize()} tier."
             )
@@ -93,6 +96,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def require_access(self, credential: Credential) -> None:
         """Everything that a request through this credential needs, in the order in which errors win."""
+        scopes = self.scopes
+        if (
+            credential.account_id == self.account_id
+            and (scopes.credentials is None or credential.credential_id in scopes.credentials)
+            and credential.network in NETWORKS[self.environment]
+            and (scopes.exchanges is None or credential.exchange in scopes.exchanges)
+        ):
+            return
         if credential.account_id != self.account_id:
             raise _no_such_credential()
         self.require_credential(credential.credential_id)
@@ -140,9 +151,10 @@ class Authenticator:
     ) -> None:
         self._directory = directory
         self._clock = clock
+        self._now_ms = clock.now_ms
         digests = {version: KeyDigest(keyring.pepper(version)) for version in keyring.pepper_versions}
         self._digests = tuple(digests.items())
-        self._digest = digests[keyring.current_pepper_version]
+        self._hash = hashlib.blake2b(key=os.urandom(32), digest_size=32)
         self._cache: DirectoryCache[bytes, _KnownKey] = DirectoryCache(
             watch, clock, capacity=capacity, absent_capacity=unknown_capacity
         )
@@ -168,13 +180,15 @@ class Authenticator:
         if not text:
             raise MissingApiKey("Send your API key in the X-API-Key header, or as Authorization: Bearer.")
         known = None
-        digest = b""
+        name = b""
         if len(text) == KEY_LENGTH and text.isascii():
-            digest = self._digest(text)
-            known = self._cache.fresh(digest)
+            hashed = self._hash.copy()
+            hashed.update(text.encode())
+            name = hashed.digest()
+            known = self._cache.fresh(name)
         if known is None:
-            known = await self._look_up(text, digest, peer)
-        now_ms = self._clock.now_ms()
+            known = await self._look_up(text, name, peer)
+        now_ms = self._now_ms()
         if now_ms >= known.ends_at_ms:
             if known.revoked:
                 raise self._failure(peer, KeyRevoked("This API key was revoked."))

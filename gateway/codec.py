@@ -20,7 +20,6 @@ from gateway.operations.wire import Reply, Request
 from normalization.errors import GatewayError, InvalidJson, InvalidParameter, MissingOperation, UnknownOperation
 
 _NOT_JSON: Final = "The request body is not valid JSON"
-_DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
@@ -40,15 +39,12 @@ class _Row:
 class Envelope:
     """A body whose operation is known and whose parameters are not decoded yet."""
 
-    __slots__ = ("_body", "_row")
+    __slots__ = ("_body", "_row", "operation")
 
     def __init__(self, body: bytes, row: _Row) -> None:
+        self.operation = row.operation
         self._body = body
         self._row = row
-
-    @property
-    def operation(self) -> Operation:
-        return self._row.operation
 
     def request(self) -> Request:
         """:raises InvalidParameter: with the wire path of the field and what was expected there."""
@@ -63,26 +59,29 @@ class Envelope:
 
 class Codec:
     def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self._rows = {name: _Row(operation) for name, operation in operations.items()}
+        self._names = list(operations)
+        # By their names as JSON has them.
+        self._rows = {msgspec.json.encode(name): _Row(operation) for name, operation in operations.items()}
 
     def read(self, body: bytes) -> Envelope:
         """:raises InvalidJson, MissingOperation, UnknownOperation:"""
-        raw = _read_members(body).get("operation")
-        if raw is None:
+        named = _read_members(body).get("operation")
+        if named is None:
             raise MissingOperation("The body needs an operation field, such as getBalance")
+        return Envelope(body, self._rows.get(bytes(named)) or self._row(named))
+
+    def _row(self, named: msgspec.Raw) -> _Row:
+        """The row of a name that is spelled in another way, with escapes; or what is wrong with it."""
         try:
-            name = msgspec.json.decode(raw, type=str)
+            name = msgspec.json.decode(named, type=str)
         except msgspec.ValidationError:
             raise InvalidParameter("operation", "the name of an operation as a string") from None
-        row = self._rows.get(name)
-        if row is None:
-            raise self._unknown(name)
-        return Envelope(body, row)
-
-    def _unknown(self, name: str) -> UnknownOperation:
-        nearest = difflib.get_close_matches(name[:64], self._rows, n=3, cutoff=0.5)
+        row = self._rows.get(msgspec.json.encode(name))
+        if row is not None:
+            return row
+        nearest = difflib.get_close_matches(name[:64], self._names, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(nearest)}?" if nearest else "GET /docs lists them all."
-        return UnknownOperation(f"There is no operation {name[:64]!a}. {hint}", details={"suggestions": nearest})
+        raise UnknownOperation(f"There is no operation {name[:64]!a}. {hint}", details={"suggestions": nearest})
 
 
 def encode(reply: Reply) -> bytes:
@@ -117,13 +116,16 @@ def _read_members(body: bytes) -> Mapping[str, msgspec.Raw]:
 
 
 def _may_hold_lenient_number(body: bytes) -> bool:
-    """Whether a decimal string may hold more than a number: 1_000, " 1", "1 ", full-width digits, escapes."""
+    """Whether a decimal string may hold more than a number: 1_000, " 1", "1 ", full-width digits, escapes.
+
+    Of the spaces in it, those after a colon or a comma are not in a number.
+    """
+    spaces = body.count(b" ")
     return (
         not body.isascii()
         or b"_" in body
         or b"\\" in body
-        or b'" ' in body
-        or b'0 "' in body.translate(_DIGITS_AS_ZERO)
+        or (spaces > 0 and spaces != body.count(b": ") + body.count(b", "))
     )
 
 

@@ -7,7 +7,6 @@ cache. An idle gateway asks nothing. With the directory unreachable, what is kno
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
@@ -122,22 +121,23 @@ class DirectoryCache(Generic[K, V]):
 
     def __init__(self, watch: RevisionWatch, clock: Clock, *, capacity: int, absent_capacity: int) -> None:
         self._watch = watch
-        self._clock = clock
+        # Asked several times a request: every step on the way to it shows.
+        self._now = clock.monotonic
         self._capacity = capacity
         self._absent_capacity = absent_capacity
-        self._found: OrderedDict[K, _Entry[V]] = OrderedDict()
-        self._absent: OrderedDict[K, float] = OrderedDict()
+        # In the order in which they were loaded, which is anew every few seconds for what is in use.
+        self._found: dict[K, _Entry[V]] = {}
+        self._absent: dict[K, float] = {}
         self._flights: SingleFlight[tuple[int, K], V | None] = SingleFlight()
         self._generation = 0
         watch.on_change(self._forget)
 
     def fresh(self, key: K) -> V | None:
         """The value if it is known and may be served as it is; None says nothing but "ask ``get``"."""
-        now = self._clock.monotonic()
+        now = self._now()
         entry = self._found.get(key)
         if entry is None or now >= entry.fresh_until or now >= self._watch.due_at:
             return None
-        self._found.move_to_end(key)
         return entry.value
 
     def knows(self, key: K) -> bool:
@@ -150,7 +150,7 @@ class DirectoryCache(Generic[K, V]):
         :raises ServiceUnavailable: the directory does not answer, and what is known is too old.
         """
         await self._watch.follow()
-        now = self._clock.monotonic()
+        now = self._now()
         entry = self._found.get(key)
         if entry is not None and now < entry.fresh_until:
             return entry.value
@@ -166,12 +166,12 @@ class DirectoryCache(Generic[K, V]):
             except (StorageUnavailable, TimeoutError):
                 self._watch.failed()
         entry = self._found.get(key)
-        if entry is None or self._clock.monotonic() >= entry.usable_until:
+        if entry is None or self._now() >= entry.usable_until:
             raise ServiceUnavailable("The gateway's store does not answer. Nothing was sent.", retry_after_s=1)
         return entry.value
 
     async def _load(self, key: K, load: Callable[[], Awaitable[V | None]]) -> V | None:
-        generation, started = self._generation, self._clock.monotonic()
+        generation, started = self._generation, self._now()
         value = await load()
         if generation == self._generation:
             self._keep(key, value, started)
@@ -183,13 +183,15 @@ class DirectoryCache(Generic[K, V]):
         if value is None:
             self._absent[key] = loaded_at + ABSENT_FOR_S
             if len(self._absent) > self._absent_capacity:
-                self._absent.popitem(last=False)
+                del self._absent[next(iter(self._absent))]
         else:
             self._found[key] = _Entry(value, loaded_at)
             if len(self._found) > self._capacity:
-                self._found.popitem(last=False)
+                del self._found[next(iter(self._found))]
 
     def _forget(self) -> None:
+        """Nothing is served any more of what was found. That it was found is still known."""
         self._generation += 1
-        self._found.clear()
+        for entry in self._found.values():
+            entry.fresh_until = entry.usable_until = float("-inf")
         self._absent.clear()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from adapters.base import Adapter, Capabilities, Network, VenueSession
+from adapters.base import Adapter, Capabilities, Capability, Network, VenueSession
 from gateway.auth import CredentialDirectory, Principal
 from gateway.clock import Clock
 from gateway.operations.desk import OrderDesk
 from gateway.operations.table import Operation
 from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
 from gateway.orders.classification import MAX_EVIDENCE
-from gateway.orders.desk import Sessions
-from gateway.timings import Timings
+from gateway.steps import within
+from gateway.timings import NOTHING, Timings
+from gateway.vault import VenueSessions
 from normalization.errors import ExchangeError, GatewayError, UnknownMarket, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
@@ -65,7 +65,7 @@ class Dispatcher:
         directory: Directory,
         credentials: CredentialDirectory,
         adapters: Mapping[str, Adapter],
-        sessions: Sessions,
+        sessions: VenueSessions,
         orders: OrderDesk,
         clock: Clock,
     ) -> None:
@@ -80,9 +80,9 @@ class Dispatcher:
         self, principal: Principal, operation: Operation, request: Request, timings: Timings, *, confirmed: bool = False
     ) -> Reply:
         """``confirmed``: a person has said yes to the orders of this request."""
-        if isinstance(request, AccountRequest):
-            return await request.answer(AccountCaller(principal=principal, directory=self._directory))
         if not isinstance(request, CredentialRequest):
+            if isinstance(request, AccountRequest):
+                return await request.answer(AccountCaller(principal=principal, directory=self._directory))
             raise TypeError(f"{operation.name} is neither an account nor a credential request")
         credential = await self._credentials.find(principal.account_id, str(request.credential_id))
         principal.require_access(credential)
@@ -92,8 +92,9 @@ class Dispatcher:
         try:
             markets = await adapter.markets(_NETWORKS[credential.network])
             instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
-            _require_capability(operation, adapter)
-            async with self._sessions.use(credential) as session:
+            if operation.capability is not None and operation.capability not in adapter.capabilities.supports:
+                raise _unsupported(operation, operation.capability, adapter)
+            with await self._sessions.hold(credential) as session:
                 call = VenueCall(
                     credential=credential,
                     session=session,
@@ -104,25 +105,19 @@ class Dispatcher:
                     confirm_above=None if confirmed else principal.scopes.confirm_above,
                     timings=timings,
                 )
-                return await self._carry_out(operation, request, call)
+                timings.enter("venue")
+                if operation.places_orders:
+                    # The desk has deadlines of its own: a placement must not be cut short between journal and answer.
+                    reply = await request.perform(call)
+                else:
+                    reply = await within(READ_TIMEOUT_S, request.perform(call))
+                timings.enter(NOTHING)
+                return reply
         except VenueFailure as failure:
             raise exchange_error(credential.exchange, failure) from failure
         except TimeoutError:
             silent = VenueUnclear(Reason.VENUE_TIMEOUT, f"no answer within {READ_TIMEOUT_S:.0f} s")
             raise exchange_error(credential.exchange, silent) from None
-
-    async def _carry_out(self, operation: Operation, request: CredentialRequest, call: VenueCall) -> Reply:
-        started = self._clock.monotonic()
-        accounted = call.timings.total
-        try:
-            if operation.places_orders:
-                # The desk has deadlines of its own: a placement must not be cut short between journal and answer.
-                return await request.perform(call)
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                return await request.perform(call)
-        finally:
-            elsewhere = call.timings.total - accounted
-            call.timings.add("venue", self._clock.monotonic() - started - elsewhere)
 
 
 def exchange_error(exchange: str, failure: VenueFailure) -> ExchangeError:
@@ -164,13 +159,10 @@ def _resolve(markets: Markets, field: str, name: str) -> Instrument:
         raise unknown.at(field) from None
 
 
-def _require_capability(operation: Operation, adapter: Adapter) -> None:
-    """:raises UnsupportedOperation: with what the venue can do instead."""
-    capability, capabilities = operation.capability, adapter.capabilities
-    if capability is None or capability in capabilities.supports:
-        return
-    instead = capabilities.unsupported.get(capability, "")
-    raise UnsupportedOperation(
+def _unsupported(operation: Operation, capability: Capability, adapter: Adapter) -> UnsupportedOperation:
+    """With what the venue can do instead."""
+    instead = adapter.capabilities.unsupported.get(capability, "")
+    return UnsupportedOperation(
         f"{adapter.exchange} does not support {operation.name}. {instead}".rstrip(),
         details={"exchange": adapter.exchange, "operation": operation.name},
     )

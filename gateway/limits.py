@@ -98,6 +98,7 @@ class InProcessLimiter:
     def __init__(self, usage_store: UsageStore, clock: Clock) -> None:
         self._store = usage_store
         self._clock = clock
+        self._now_ms = clock.now_ms
         # The latest day seen; it never goes back.
         self._day = -1
         self._before_us: dict[str, int] = {}
@@ -109,7 +110,7 @@ class InProcessLimiter:
         self._flusher: asyncio.Task[None] | None = None
 
     async def charge(self, principal: Principal) -> Usage:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         minute = now_ms // _MINUTE_MS
         counter = self._counters.get(principal.account_id)
         if counter is None or minute > counter.minute:

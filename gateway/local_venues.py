@@ -76,7 +76,7 @@ class LocalMilo(NamedTuple):
 async def milo_served(
     directory: Path, now_ms: Callable[[], int], model: ModelConfig | None, listeners: Listeners = NO_LISTENERS
 ) -> AsyncIterator[LocalMilo]:
-    _log.info("the local Milo: %s", NOTICE)
+    _log.info(f"the local Milo: {NOTICE}")
     venue = open_venue(directory, now_ms, model)
     local = local_milo(venue)
     async with served(local.app, listener=listeners.get(MILO)) as url:

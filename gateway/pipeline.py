@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from gateway import codec
@@ -14,7 +15,8 @@ from gateway.auth import Authenticator, Principal
 from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
 from gateway.limits import Limiter, LimitExceeded, Usage
-from gateway.timings import Timings
+from gateway.operations.table import Operation
+from gateway.timings import NOTHING, Timings
 from normalization.errors import GatewayError, InternalError, ServiceUnavailable
 from storage.ports import StorageUnavailable
 
@@ -43,7 +45,7 @@ class Trace:
         self.operation = ""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     status: int
     body: bytes
     error: GatewayError | None = None
@@ -63,13 +65,32 @@ class Pipeline:
         self._codec = codec
         self._dispatcher = dispatcher
 
+    def asked_for(self, body: bytes) -> Operation | None:
+        """What ``handle`` would be asked for, as far as one can tell without complaining."""
+        try:
+            return self._codec.read(body).operation
+        except GatewayError:
+            return None
+
     async def handle(self, credentials: Credentials, body: bytes, trace: Trace, *, confirmed: bool = False) -> Answer:
         """Answer one request; ``confirmed`` where a person has said yes to the orders in it.
 
         Never raises but for cancellation: every failure is an answer with a stable code.
         """
+        timings = trace.timings
         try:
-            return await self._handle(credentials, body, trace, confirmed)
+            timings.enter("auth")
+            principal = trace.principal = await self._authenticator.authenticate(*credentials)
+            timings.enter("limits")
+            trace.usage = await self._limiter.charge(principal)
+            timings.enter(NOTHING)
+            envelope = self._codec.read(body)
+            operation = envelope.operation
+            trace.operation = operation.name
+            principal.require_operation(operation.name, operation.minimum_tier)
+            request = envelope.request()
+            reply = await self._dispatcher.perform(principal, operation, request, timings, confirmed=confirmed)
+            return Answer(reply.http_status, codec.encode(reply))
         except LimitExceeded as error:
             trace.usage = error.usage
             return refusal(error)
@@ -83,19 +104,6 @@ class Pipeline:
         except Exception:
             _log.exception("request failed", request=trace.request_id, operation=trace.operation)
             return refusal(InternalError(f"Gateway error: report it with request id {trace.request_id}"))
-
-    async def _handle(self, credentials: Credentials, body: bytes, trace: Trace, confirmed: bool) -> Answer:
-        with trace.timings.measure("auth"):
-            principal = trace.principal = await self._authenticator.authenticate(*credentials)
-        with trace.timings.measure("limits"):
-            trace.usage = await self._limiter.charge(principal)
-        envelope = self._codec.read(body)
-        operation = envelope.operation
-        trace.operation = operation.name
-        principal.require_operation(operation.name, operation.minimum_tier)
-        request = envelope.request()
-        reply = await self._dispatcher.perform(principal, operation, request, trace.timings, confirmed=confirmed)
-        return Answer(reply.http_status, codec.encode(reply))
 
 
 def refusal(error: GatewayError) -> Answer:

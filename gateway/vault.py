@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final
 
@@ -136,12 +137,13 @@ def _unreadable(credential: Credential, problem: str, advice: str) -> Credential
     return CredentialUnreadable(credential.credential_id, problem, advice)
 
 
-class _Held:
-    """An open session and who uses it."""
+class HeldSession:
+    """An open session and how many use it. ``with`` it: it stays open until the block ends."""
 
-    __slots__ = ("closed", "retired", "row_version", "session", "used_at", "users")
+    __slots__ = ("_sessions", "closed", "retired", "row_version", "session", "used_at", "users")
 
-    def __init__(self, session: VenueSession, row_version: int, used_at: float) -> None:
+    def __init__(self, sessions: VenueSessions, session: VenueSession, row_version: int, used_at: float) -> None:
+        self._sessions = sessions
         self.session = session
         self.row_version = row_version
         self.used_at = used_at
@@ -149,29 +151,15 @@ class _Held:
         self.retired = False
         self.closed = False
 
+    def __enter__(self) -> VenueSession:
+        self.users += 1
+        return self.session
 
-class SessionLease:
-    """``async with``: the session stays open until the block ends, whatever happens to its credential meanwhile."""
-
-    __slots__ = ("_credential", "_held", "_sessions")
-
-    def __init__(self, sessions: VenueSessions, credential: Credential) -> None:
-        self._sessions = sessions
-        self._credential = credential
-        self._held: _Held | None = None
-
-    async def __aenter__(self) -> VenueSession:
-        held = self._sessions.held(self._credential) or await self._sessions.opened(self._credential)
-        held.users += 1
-        self._held = held
-        return held.session
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        if self._held is not None:
-            self._sessions.release(self._held)
-            self._held = None
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.users -= 1
+        self.used_at = self._sessions.now()
+        if not self.users:
+            self._sessions.released(self)
 
 
 class VenueSessions:
@@ -192,27 +180,33 @@ class VenueSessions:
     ) -> None:
         self._vault = vault
         self._adapters = adapters
-        self._clock = clock
+        self.now = clock.monotonic
         self._capacity = capacity
         self._idle_after_s = idle_after_s
-        self._table: OrderedDict[str, _Held] = OrderedDict()
+        self._table: OrderedDict[str, HeldSession] = OrderedDict()
         self._flights: SingleFlight[tuple[str, int], None] = SingleFlight()
-        self._lingering: set[_Held] = set()
+        self._lingering: set[HeldSession] = set()
         self._none_linger = asyncio.Event()
         self._closings: set[asyncio.Task[None]] = set()
         self._shut = False
 
-    def use(self, credential: Credential) -> SessionLease:
-        """``async with sessions.use(credential) as session``. A session that is open costs no context switch.
+    @asynccontextmanager
+    async def use(self, credential: Credential) -> AsyncIterator[VenueSession]:
+        """``async with sessions.use(credential) as session``: ``hold``, whatever happens to the credential then."""
+        with await self.hold(credential) as session:
+            yield session
 
-        Entering raises what the adapter's ``open`` does, and:
+    async def hold(self, credential: Credential) -> HeldSession:
+        """``with await sessions.hold(credential) as session``. One that is open costs next to nothing.
+
+        Raises what the adapter's ``open`` does, and:
 
         :raises CredentialNotFound: it was revoked.
         :raises CredentialUnreadable: the vault cannot open it.
         :raises UnsupportedOperation: no adapter serves its exchange.
         :raises ServiceUnavailable: the gateway is closing, or the venue takes too long.
         """
-        return SessionLease(self, credential)
+        return self._held(credential) or await self._opened(credential)
 
     def forget(self, credential_id: str) -> None:
         """Close the credential's session as soon as nobody uses it."""
@@ -222,7 +216,7 @@ class VenueSessions:
 
     async def close_idle(self) -> None:
         """Close what nobody has used for ``idle_after_s``."""
-        before = self._clock.monotonic() - self._idle_after_s
+        before = self.now() - self._idle_after_s
         for credential_id in [key for key, held in self._table.items() if not held.users and held.used_at <= before]:
             self.forget(credential_id)
         await asyncio.gather(*self._closings)
@@ -244,7 +238,7 @@ class VenueSessions:
                     self._close(held)
         await asyncio.gather(*self._closings)
 
-    def held(self, credential: Credential) -> _Held | None:
+    def _held(self, credential: Credential) -> HeldSession | None:
         held = self._table.get(credential.credential_id)
         # A caller may still have the row from before a change; the session of the newer row serves it too.
         if held is None or held.row_version < credential.row_version or credential.revoked_at_ms is not None:
@@ -252,7 +246,7 @@ class VenueSessions:
         self._table.move_to_end(credential.credential_id)
         return held
 
-    async def opened(self, credential: Credential) -> _Held:
+    async def _opened(self, credential: Credential) -> HeldSession:
         while True:
             if credential.revoked_at_ms is not None:
                 self.forget(credential.credential_id)
@@ -267,14 +261,11 @@ class VenueSessions:
                     f"{credential.exchange} does not answer. Nothing was sent.", retry_after_s=1
                 ) from None
             # Between its opening and this line it may have been forgotten or evicted again.
-            if held := self.held(credential):
+            if held := self._held(credential):
                 return held
 
-    def release(self, held: _Held) -> None:
-        held.users -= 1
-        held.used_at = self._clock.monotonic()
-        if held.users:
-            return
+    def released(self, held: HeldSession) -> None:
+        """Nobody uses ``held`` any more."""
         if held.retired:
             self._close(held)
             self._lingering.discard(held)
@@ -288,7 +279,7 @@ class VenueSessions:
         if adapter is None:
             raise UnsupportedOperation(f"This gateway does not serve the exchange {credential.exchange}.")
         session = await adapter.open(self._vault.open(credential))
-        fresh = _Held(session, credential.row_version, self._clock.monotonic())
+        fresh = HeldSession(self, session, credential.row_version, self.now())
         present = self._table.get(credential.credential_id)
         if self._shut or (present is not None and present.row_version >= credential.row_version):
             self._close(fresh)
@@ -297,21 +288,21 @@ class VenueSessions:
         self._table[credential.credential_id] = fresh
         self._trim(keep=fresh)
 
-    def _trim(self, keep: _Held | None = None) -> None:
+    def _trim(self, keep: HeldSession | None = None) -> None:
         excess = len(self._table) - self._capacity
         if excess > 0:
             free = [key for key, held in self._table.items() if not held.users and held is not keep]
             for credential_id in free[:excess]:
                 self.forget(credential_id)
 
-    def _retire(self, held: _Held) -> None:
+    def _retire(self, held: HeldSession) -> None:
         held.retired = True
         if held.users:
             self._lingering.add(held)
         else:
             self._close(held)
 
-    def _close(self, held: _Held) -> None:
+    def _close(self, held: HeldSession) -> None:
         if not held.closed:
             held.closed = True
             task = asyncio.create_task(_close_quietly(held.session))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 
 from gateway import codec, pages
+from gateway.connection import Connection, Server
 from gateway.endpoint import PATH, new_request_id
 from gateway.local_venues import MILO
 from gateway.workers.forwarding import add_forwarding
@@ -26,8 +27,9 @@ _MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
 class Sites:
     """What listens, and where."""
 
-    def __init__(self, runner: web.AppRunner, metrics: web.AppRunner | None) -> None:
+    def __init__(self, runner: web.BaseRunner, pages: web.AppRunner, metrics: web.AppRunner | None) -> None:
         self._runner = runner
+        self._pages = pages
         self._metrics = metrics
 
     @property
@@ -46,6 +48,7 @@ class Sites:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        await self._pages.cleanup()
         if self._metrics is not None:
             await self._metrics.cleanup()
 
@@ -56,9 +59,10 @@ async def make_site(gateway: Gateway) -> Sites:
     :raises OSError: an address is taken or not ours.
     """
     settings = gateway.settings
-    runner = web.AppRunner(_application(gateway), access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+    pages_runner = web.AppRunner(_application(gateway), access_log=None)
+    await pages_runner.setup()
+    runner = web.ServerRunner(_server(pages_runner, gateway))
     await runner.setup()
-    _serve_v1_first(runner, gateway)
     metrics = None
     try:
         several = gateway.seat is not None or None
@@ -69,20 +73,24 @@ async def make_site(gateway: Gateway) -> Sites:
             await _metrics_site(gateway, metrics).start()
     except OSError:
         await runner.cleanup()
+        await pages_runner.cleanup()
         if metrics is not None:
             await metrics.cleanup()
         raise
-    return Sites(runner, metrics)
+    return Sites(runner, pages_runner, metrics)
 
 
-def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
+def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     """Hand ``/v1`` and ``/mcp`` on before aiohttp's router, middlewares and signals: they need none of them."""
-    server = runner.server
-    if server is None:
+    pages = runner.server
+    if pages is None:
         raise RuntimeError("the runner is not set up")
-    route, endpoint, mcp = server.request_handler, gateway.endpoint, gateway.mcp
+    route, endpoint, mcp = pages.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        begun = cast(Connection, request.protocol).take_begun()
+        if begun is not None:
+            return cast("Awaitable[web.StreamResponse]", begun.rest())
         # Almost every request is for exactly /v1; an address of another form is taken apart first.
         is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
         if not is_v1 and request.path not in _MCP_PATHS:
@@ -90,7 +98,9 @@ def _serve_v1_first(runner: web.AppRunner, gateway: Gateway) -> None:
         # Their answers have what aiohttp asks of a response, and are none for speed.
         return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
-    server.request_handler = handle
+    return Server(
+        handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S
+    )
 
 
 def _application(gateway: Gateway) -> web.Application:
@@ -149,5 +159,5 @@ def _metrics_site(gateway: Gateway, runner: web.AppRunner) -> web.BaseSite:
     return web.UnixSite(runner, str(seat.metrics))
 
 
-def _port(runner: web.AppRunner) -> int:
+def _port(runner: web.BaseRunner) -> int:
     return int(runner.addresses[0][1])

@@ -47,7 +47,7 @@ def is_sane(value: Decimal) -> bool:
 
 def require_positive(value: Decimal, field: str) -> None:
     """:raises InvalidParameter: unless ``value`` is a finite, positive number of sane size."""
-    if not is_sane(value) or value <= 0:
+    if not is_sane(value) or value <= ZERO:
         raise InvalidParameter(field, "a positive decimal string, such as 0.01")
 
 
@@ -74,6 +74,11 @@ def padded(value: Decimal, exponent: Decimal) -> Decimal:
     ``Decimal.quantize`` alone raises for numbers of more than 28 digits.
     """
     return _WIDE.quantize(value, exponent)
+
+
+def fixed(value: Decimal, exponent: Decimal) -> str:
+    """The text of ``padded``."""
+    return format(_WIDE.quantize(value, exponent), "f")
 
 
 def product(left: Decimal, right: Decimal) -> Decimal:

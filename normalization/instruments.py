@@ -88,7 +88,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
         return ceil_to(price, self.tick_at(price))
 
     def on_tick(self, price: Decimal) -> bool:
-        return is_multiple(price, self.tick_at(price))
+        return is_multiple(price, self.tick_size if self.max_price_digits is None else self.tick_at(price))
 
     def check_price(self, price: Decimal, field: str = "price") -> None:
         """:raises InvalidParameter: off the tick, with the nearest valid price."""

@@ -74,6 +74,9 @@ _PAGES: Final = 10
 _LOOK_BACK_MS: Final = 25 * _HOUR_MS
 """How far back an order is looked for among the finished: nobody looks for one of which nothing is known any longer."""
 
+_RESTS_S: Final = 60 * 86_400
+"""How long an order rests at the most. The venue takes 30 to 90 days; with all 90 a fast clock asks for too much."""
+
 _FEE_CEILING: Final = 10
 """How many times the published fee is signed as the most that a fill may cost: the venue wants room, and says not how
 much."""
@@ -134,7 +137,7 @@ class DeriveSession(RawSession):
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         def parse(reply: Document) -> list[Position]:
             listed = self._on_known_markets(reply["result"]["positions"], "instrument_name")
-            return [self._position(row) for row in listed if exact(row["amount"])]
+            return [self._position_of(row) for row in listed if exact(row["amount"])]
 
         return raw.on(instrument, await self._read(self._exchange.privatePostGetPositions(self._mine()), parse))
 
@@ -155,7 +158,7 @@ class DeriveSession(RawSession):
 
     async def get_order(self, order_id: str, instrument: Instrument | None) -> Order:
         asked = self._exchange.privatePostGetOrder(self._mine(order_id=self._known(order_id, instrument)))
-        order = await self._unless_missing(asked, lambda reply: self._order(reply["result"]))
+        order = await self._unless_missing(asked, lambda reply: self._order_of(reply["result"]))
         if order is None:
             # One that has not fired is only in its own list.
             waiting = await self._orders_in(self._exchange.privatePostGetTriggerOrders(self._mine()))
@@ -239,13 +242,14 @@ class DeriveSession(RawSession):
         market = self._exchange.market(self._theirs(submission.instrument))["info"]
         params["max_fee"] = trimmed(max_fee(market, exact(price or ZERO), intent.size))
         params["nonce"] = nonce(submission)
+        params["signature_expiry_sec"] = self._now_ms() // 1000 + _RESTS_S
         if intent.trigger_price is None:
             params["reject_timestamp"] = submission.valid_until_ms
         return kind, price, params
 
     def _acknowledged(self, order: unified.Structure, submission: Submission) -> Order:
         """:raises ValueError: it is not plainly the order that was sent."""
-        found = self._order(order["info"])
+        found = self._order_of(order["info"])
         if found.client_id != submission.client_id:
             raise ValueError("not the order that was sent")
         return raw.as_sent(found, submission)
@@ -264,7 +268,7 @@ class DeriveSession(RawSession):
         """How many pages there are, and the orders of this one."""
         listed = self._on_known_markets(reply["result"]["orders"], "instrument_name")
         pages = int(reply["result"].get("pagination", {"num_pages": 1})["num_pages"])
-        return pages, [self._order(row) for row in listed if row.get("algo_type") is None]
+        return pages, [self._order_of(row) for row in listed if row.get("algo_type") is None]
 
     def _summary(self, name: str, ticker: Document) -> MarketSummary:
         mark = positive(ticker["M"])
@@ -275,7 +279,7 @@ class DeriveSession(RawSession):
             open_interest=product(exact(ticker["stats"]["oi"]), mark),
         )
 
-    def _position(self, row: Document) -> Position:
+    def _position_of(self, row: Document) -> Position:
         instrument = self._instrument(row["instrument_name"])
         return raw.position(
             instrument,
@@ -287,7 +291,7 @@ class DeriveSession(RawSession):
             unrealized_pnl=exact(row["unrealized_pnl"]),
         )
 
-    def _order(self, row: Document) -> Order:
+    def _order_of(self, row: Document) -> Order:
         size, filled, trigger = positive(row["amount"]), exact(row["filled_amount"]), row["trigger_type"]
         kind = _TYPES[row["order_type"]] if trigger is None else _TRIGGERS[trigger]
         return Order(

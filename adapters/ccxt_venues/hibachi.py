@@ -55,7 +55,7 @@ CAPABILITIES: Final = Capabilities(
         Capability.MARKETS_WITH_FUNDING: "Ask getFundingRate for each market.",
     },
     emulated={
-        Capability.CANCEL_ALL: "by listing what is open, as the venue's own SDK does",
+        Capability.CANCEL_ALL: "what is listed is canceled one by one",
         Capability.CANDLES: "volume is the venue's volume in quote units divided by the close",
     },
     request_expiry=True,
@@ -143,7 +143,7 @@ class HibachiSession(RawSession):
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         asked = self._exchange.privateGetTradeOrders({"accountId": self._account})
-        listed = await self._read(asked, lambda reply: list(map(self._order, self._on_known_markets(reply))))
+        listed = await self._read(asked, lambda reply: list(map(self._order_of, self._on_known_markets(reply))))
         return raw.on(instrument, listed)
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
@@ -157,11 +157,13 @@ class HibachiSession(RawSession):
 
     async def get_order(self, order_id: str, instrument: Instrument | None) -> Order:
         asked = {"accountId": self._account, "orderId": self._known(order_id, instrument)}
-        return await self._read(self._exchange.privateGetTradeOrder(asked), self._order)
+        return await self._read(self._exchange.privateGetTradeOrder(asked), self._order_of)
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
         asked = {"accountId": self._account, "clientId": client_id}
-        return raw.ours(await self._unless_missing(self._exchange.privateGetTradeOrder(asked), self._order), client_id)
+        return raw.ours(
+            await self._unless_missing(self._exchange.privateGetTradeOrder(asked), self._order_of), client_id
+        )
 
     async def place_order(self, submission: Submission) -> Order:
         check(submission)
@@ -256,7 +258,7 @@ class HibachiSession(RawSession):
             unrealized_pnl=exact(row["unrealizedTradingPnl"]) + exact(row["unrealizedFundingPnl"]),
         )
 
-    def _order(self, row: Document) -> Order:
+    def _order_of(self, row: Document) -> Order:
         size, trigger, side = positive(row["totalQuantity"]), optional(row.get("triggerPrice")), _SIDES[row["side"]]
         filled = size - exact(row["availableQuantity"])
         kind = _type_of(row, side, trigger)

@@ -114,7 +114,7 @@ class OrderlySession(RawSession):
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         def parse(reply: Document) -> list[Position]:
-            return [self._position(row) for row in self._listed_rows(reply) if exact(row["position_qty"])]
+            return [self._position_of(row) for row in self._listed_rows(reply) if exact(row["position_qty"])]
 
         return raw.on(instrument, await self._read(self._exchange.v1PrivateGetPositions(), parse))
 
@@ -136,13 +136,13 @@ class OrderlySession(RawSession):
             asked = self._exchange.v1PrivateGetAlgoOrderOid({"oid": known.removeprefix(TRIGGERED)})
             return await self._read(asked, lambda reply: self._triggered(reply["data"]))
         return await self._read(
-            self._exchange.v1PrivateGetOrderOid({"oid": known}), lambda reply: self._order(reply["data"])
+            self._exchange.v1PrivateGetOrderOid({"oid": known}), lambda reply: self._order_of(reply["data"])
         )
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
         asked = {"client_order_id": client_id}
         order = await self._unless_missing(
-            self._exchange.v1PrivateGetClientOrderClientOrderId(asked), lambda reply: self._order(reply["data"])
+            self._exchange.v1PrivateGetClientOrderClientOrderId(asked), lambda reply: self._order_of(reply["data"])
         )
         if order is None:
             order = await self._unless_missing(
@@ -224,7 +224,7 @@ class OrderlySession(RawSession):
         raise raw.too_long()
 
     def _resting_of(self, reply: Document) -> list[Order]:
-        return [self._order(row) for row in self._listed_rows(reply)]
+        return [self._order_of(row) for row in self._listed_rows(reply)]
 
     def _waiting_of(self, reply: Document) -> list[Order]:
         """Those that have not fired. Of what has two legs, or follows the price, there are no words here."""
@@ -243,7 +243,7 @@ class OrderlySession(RawSession):
             open_interest=product(exact(row["open_interest"]), mark),
         )
 
-    def _position(self, row: Document) -> Position:
+    def _position_of(self, row: Document) -> Position:
         instrument = self._instrument(row["symbol"])
         return raw.position(
             instrument,
@@ -254,7 +254,7 @@ class OrderlySession(RawSession):
             liquidation_price=optional(row.get("est_liq_price")),
         )
 
-    def _order(self, row: Document) -> Order:
+    def _order_of(self, row: Document) -> Order:
         kind = _TYPES[row["type"]]
         size, filled = positive(row["quantity"]), exact(row["total_executed_quantity"])
         return Order(

@@ -72,7 +72,9 @@ def hibachi_key(value: str) -> str | None:
 
 
 def nado_subaccount(value: str) -> str | None:
-    return None if value.isascii() and 0 < len(value) <= 12 else "expected a name of at most 12 ASCII characters"
+    if value.isascii() and value.isprintable() and 0 < len(value) <= 12:
+        return None
+    return "expected a name of at most 12 ASCII characters"
 
 
 def zk_seeds(value: str) -> str | None:

@@ -17,6 +17,7 @@ from gateway.operations.wire import (
     Reply,
     money,
     price,
+    require_printable,
     seconds,
 )
 from normalization.decimals import require_positive, trimmed
@@ -54,7 +55,7 @@ class PlaceLimitOrder(MarketRequest, frozen=True, kw_only=True):
     client_order_id: ClientOrderId | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        require_printable(self.market, "market")
         require_positive(self.size, "size")
         require_positive(self.price, "price")
         if self.post_only and self.time_in_force is not TimeInForce.GTC:
@@ -212,11 +213,12 @@ async def place_one(call: Call, operation: str, leg: Leg) -> Placed:
 
 def standing(placed: Placed) -> dict[str, Any]:
     """The fields that every placement reply shares."""
+    order = placed.order
     return {
-        "order_id": placed.order.order_id if placed.order else None,
-        "status": str(placed.order.status) if placed.order else "UNKNOWN",
+        "order_id": None if order is None else order.order_id,
+        "status": "UNKNOWN" if order is None else order.status,
         "client_order_id": placed.client_order_id,
         "replayed": placed.replayed or UNSET,
         "final_by": UNSET if placed.final_by_ms is None else seconds(placed.final_by_ms),
-        "hint": UNKNOWN_HINT if placed.is_unknown else UNSET,
+        "hint": UNKNOWN_HINT if order is None and placed.is_unknown else UNSET,
     }

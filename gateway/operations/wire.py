@@ -13,7 +13,7 @@ from msgspec import Meta
 from adapters.base import Capabilities, VenueSession
 from gateway.operations.desk import OrderDesk
 from gateway.timings import Timings
-from normalization.decimals import padded, plain, trimmed
+from normalization.decimals import fixed, padded, trimmed
 from normalization.errors import InvalidParameter
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
@@ -148,7 +148,7 @@ def money(value: Decimal) -> str:
 def price(value: Decimal, instrument: Instrument) -> str:
     """A price with every decimal place of its tick; an average that lies between ticks with four places more."""
     if instrument.on_tick(value):
-        return plain(padded(value, instrument.price_exponent))
+        return fixed(value, instrument.price_exponent)
     return trimmed(padded(value, instrument.price_exponent.scaleb(-4)))
 
 

@@ -11,7 +11,7 @@ WITHIN_S: Final = 1.0
 
 
 class Breaker:
-    """Opens after three failures within a second, or in a row.
+    """To be opened after three failures within a second, or in a row.
 
     ``returns_at`` is the minute in which it may close, once that is known. ``is_wary`` is whether the last call failed.
     """
@@ -32,14 +32,14 @@ class Breaker:
     def succeeded(self) -> None:
         self._in_a_row = 0
 
-    def failed(self) -> None:
+    def failed(self) -> bool:
+        """Whether it was one too many."""
         now = self._monotonic()
         self.failures += 1
         self._in_a_row += 1
         self._last.append(now)
         within = len(self._last) == FAILURES and now - self._last[0] <= WITHIN_S
-        if within or self._in_a_row >= FAILURES:
-            self.open()
+        return within or self._in_a_row >= FAILURES
 
     def open(self, returns_at: int | None = None) -> None:
         self.times_opened += not self.is_open

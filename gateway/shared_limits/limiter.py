@@ -70,6 +70,7 @@ class SharedLimiter:
         self._paying = asyncio.Lock()
         self._breaker = Breaker(clock.monotonic)
         self._recovery: asyncio.Task[None] | None = None
+        self._left_in = 0
         self.problem: StorageUnavailable | None = None
         """Why requests are not counted together now; None when they are."""
 
@@ -96,7 +97,7 @@ class SharedLimiter:
 
     async def charge(self, principal: Principal) -> Usage:
         limits = self._limits[principal.tier]
-        if not self._breaker.is_open or self._return_if_due():
+        if self._is_back():
             counted = await self._charges.get(principal)
             if counted is not None and not counted.is_known:
                 await self._reminders.get(principal.account_id)
@@ -253,19 +254,27 @@ class SharedLimiter:
     # Leaving and returning.
 
     def _failed(self, problem: StorageUnavailable) -> None:
-        self._breaker.failed()
-        if self._breaker.is_open:
+        if self._breaker.failed() or self.is_away:
             self._leave(problem)
 
     def _leave(self, problem: StorageUnavailable, *, returns_at: int | None = None) -> None:
-        if self.problem is None:
-            _log.warning("limits are counted by shares", problem=problem.problem, advice=problem.advice)
+        if not self.is_away:
+            self._left_in = self._time.now_ms() // MINUTE_MS
+            _log.warning(
+                "limits are counted by shares",
+                problem=problem.problem,
+                advice=problem.advice,
+                times=self.times_lost + 1,
+            )
         self.problem = problem
         self._breaker.open(returns_at)
         if self._recovery is None:
-            self._recovery = asyncio.create_task(self._recover(self._time.now_ms() // MINUTE_MS))
+            self._recovery = asyncio.create_task(self._recover())
 
-    def _return_if_due(self) -> bool:
+    def _is_back(self) -> bool:
+        """Whether requests are counted together: as ever, or from now on."""
+        if not self._breaker.is_open:
+            return True
         minute = self._breaker.returns_at
         if minute is None or self._time.now_ms() < minute * MINUTE_MS:
             return False
@@ -275,28 +284,33 @@ class SharedLimiter:
         _log.info("limits are counted together again")
         return True
 
-    async def _recover(self, left_in: int) -> None:
+    async def _recover(self) -> None:
         """Ask until there is an answer, agree on the minute to return in, and then pay what is owed."""
         try:
             while self.is_away:
                 await self._clock.sleep(PROBE_EVERY_S)
-                if not self._return_if_due():
-                    await self._probe(left_in)
-            while self._shares.has_debts and not self.is_away:
-                await self._pay()
-        except StorageUnavailable:
-            _log.info("what was admitted by shares is counted when its account comes again")
+                if self._is_back():
+                    await self._pay_all()
+                else:
+                    await self._probe()
         finally:
             self._recovery = None
 
-    async def _probe(self, left_in: int) -> None:
+    async def _probe(self) -> None:
         try:
-            now_ms, self._breaker.returns_at = await self._counters.reopening(left_in)
+            now_ms, self._breaker.returns_at = await self._counters.reopening(self._left_in)
         except StorageUnavailable as problem:
             self.problem = problem
             self._breaker.returns_at = None
         else:
             self._time.heard(now_ms)
+
+    async def _pay_all(self) -> None:
+        try:
+            while self._shares.has_debts and not self.is_away:
+                await self._pay()
+        except StorageUnavailable:
+            _log.info("what was admitted by shares is counted when its account comes again")
 
 
 def _one_by_one(row: Counted, requests: int) -> Sequence[Counted]:

@@ -44,6 +44,7 @@ _IS_NO_CLUSTER: Final = _Words(
     "Write redis:// in VENUEGATE_REDIS_URL instead of redis+cluster://.",
     WrongRedis,
 )
+_MOVING: Final = _Words("The Redis Cluster at {address} moves its keys about", "Wait until it has. {goes_on}")
 _READ_ONLY: Final = _Words(
     "Redis at {address} is a read-only replica",
     "Name the primary in VENUEGATE_REDIS_URL, or finish the failover. {goes_on}",
@@ -109,7 +110,10 @@ def translated(error: BaseException, address: RedisAddress) -> StorageUnavailabl
     # The cluster's client wraps what its nodes said.
     while isinstance(cause, exceptions.RedisClusterException) and cause.__cause__ is not None:
         cause = cause.__cause__
-    words = _words(cause) or _Words(f"Redis at {{address}} fails ({type(cause).__name__})", "See its log. {goes_on}")
+    words = _words(cause)
+    if words is _IS_A_CLUSTER and address.is_cluster:
+        words = _MOVING
+    words = words or _Words(f"Redis at {{address}} fails ({type(cause).__name__})", "See its log. {goes_on}")
     found = _spoken(words, address)
     found.__cause__ = error
     return found

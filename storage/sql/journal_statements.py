@@ -77,9 +77,10 @@ def update_row(names: Iterable[str], sources: int) -> ReturningUpdate[Any]:
 
 def due_orders(now_ms: int, limit: int, except_at: Collection[str]) -> Select[str, int]:
     """Keys of the orders that have to be looked after now: what has waited longest comes first."""
+    elsewhere = (journal.c.exchange.not_in(except_at),) if except_at else ()
     return (
         select(journal.c.order_key, journal.c.due_ms)
-        .where(journal.c.due_ms <= now_ms, journal.c.exchange.not_in(except_at))
+        .where(journal.c.due_ms <= now_ms, *elsewhere)
         .order_by(journal.c.due_ms, journal.c.leg, journal.c.order_key)
         .limit(limit)
     )

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
-from adapters.ccxt_venues.apex import signing
 from adapters.paper import unopened_paper
 from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
@@ -41,11 +40,9 @@ from normalization.orders import (
 )
 from normalization.venue_failures import Reason, VenueFailure, VenueRejected
 from sandbox.wires.local import OPENERS
-from tests.adapters.ccxt.recorded import WIRES
+from tests.adapters.ccxt.recorded import RECORDED, WIRES
 from tests.adapters.ccxt.recording_server import recording
 
-NEEDS_LIBRARY = pytest.mark.skipif(not signing.is_installed(), reason="the library that signs ApeX orders is missing")
-RECORDED = [pytest.param(name, marks=[NEEDS_LIBRARY] if name == "apex" else []) for name in sorted(WIRES)]
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
 PAPER_OF_ANOTHER = "paper, in another process"
 NOW_MS = 1_800_000_000_000

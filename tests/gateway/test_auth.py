@@ -567,6 +567,17 @@ async def test_a_blocked_address_costs_no_lookups_but_its_good_keys_serve(world:
     assert (await world.authenticate(good)).key_id == "k1"
 
 
+async def test_a_blocked_addresss_good_keys_serve_after_a_change_of_the_directory_too(world: World) -> None:
+    good = await world.add_key()
+    await world.authenticate(good)
+    for _ in range(20):
+        with pytest.raises(InvalidApiKey):
+            await world.authenticate(keys.mint(KeyEnvironment.LIVE))
+    await world.directory.set_tier("a1", Tier.FREE)
+    world.clock.advance(3)
+    assert (await world.authenticate(good)).tier is Tier.FREE
+
+
 async def test_a_revoked_keys_failures_count_too(world: World) -> None:
     key = await world.add_key()
     await world.directory.revoke_key("k1", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -19,10 +20,12 @@ class FaultProxy:
 
     ``latency_s`` delays what the target says. While ``is_silent``, bytes of both sides are swallowed and nothing is
     closed: a half-open connection. ``connections`` counts those that were ever accepted, ``chunks`` what clients sent.
+    Where ``tls`` is given, clients have to speak it.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,7 +43,7 @@ class FaultProxy:
     async def listen(self) -> None:
         """Accept (again), on the same port."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port, ssl=self._tls)
             self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def until(self, done: Callable[[FaultProxy], bool], *, within_s: float = 10.0) -> None:
@@ -114,8 +117,8 @@ class FaultProxy:
 
 
 @contextlib.asynccontextmanager
-async def fault_proxy(host: str, port: int) -> AsyncIterator[FaultProxy]:
-    proxy = FaultProxy((host, port))
+async def fault_proxy(host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultProxy]:
+    proxy = FaultProxy((host, port), tls)
     await proxy.listen()
     try:
         yield proxy

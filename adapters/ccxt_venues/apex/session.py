@@ -107,7 +107,7 @@ class ApexSession(RawSession):
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         listed = await self._read(
             self._exchange.privateGetV3OpenOrders(),
-            lambda reply: list(map(self._order, self._on_known_markets(reply["data"]))),
+            lambda reply: list(map(self._order_of, self._on_known_markets(reply["data"]))),
         )
         return raw.on(instrument, listed)
 
@@ -123,11 +123,11 @@ class ApexSession(RawSession):
 
     async def get_order(self, order_id: str, instrument: Instrument | None) -> Order:
         asked = self._exchange.privateGetV3Order({"id": self._known(order_id, instrument)})
-        return await self._read(asked, lambda reply: self._order(reply["data"]))
+        return await self._read(asked, lambda reply: self._order_of(reply["data"]))
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
         asked = self._exchange.privateGetV3OrderByClientOrderId({"id": client_id})
-        return raw.ours(await self._unless_missing(asked, lambda reply: self._order(reply["data"])), client_id)
+        return raw.ours(await self._unless_missing(asked, lambda reply: self._order_of(reply["data"])), client_id)
 
     async def test(self) -> Sequence[str]:
         await self.get_balance()
@@ -151,7 +151,7 @@ class ApexSession(RawSession):
 
     async def _body(self, submission: Submission) -> dict[str, Any]:
         """:raises VenueRejected: it cannot be signed here; nothing was sent."""
-        signing.load()
+        await asyncio.to_thread(signing.load)
         intent, instrument = submission.intent, submission.instrument
         _, price, params = await self._terms(submission)
         account = await self._who()
@@ -191,7 +191,7 @@ class ApexSession(RawSession):
 
     def _taken(self, row: Document, submission: Submission) -> Order:
         """:raises ValueError: it is not plainly the order that was sent."""
-        found = self._order(row)
+        found = self._order_of(row)
         if found.client_id != submission.client_id:
             raise ValueError("not the order that was sent")
         return raw.as_sent(found, submission)
@@ -229,7 +229,7 @@ class ApexSession(RawSession):
             leverage=round(1 / (chosen or exact(usual))),
         )
 
-    def _order(self, row: Document) -> Order:
+    def _order_of(self, row: Document) -> Order:
         size, filled, kind = positive(row["size"]), exact(row["cumMatchFillSize"]), _TYPES[row["type"]]
         waits = kind in (OrderType.STOP, OrderType.TAKE_PROFIT)
         # Of an order that was just taken it says PENDING, whatever it is.

@@ -6,11 +6,14 @@ The signature is made by the venue's own native library, which does not come wit
 from __future__ import annotations
 
 import importlib.util
+import platform
 import sys
 from decimal import ROUND_UP, Decimal
 from functools import cache
 from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import msgspec
@@ -18,9 +21,19 @@ import msgspec
 from adapters.ccxt_venues.checks import refused
 from normalization.decimals import product
 
-INSTALL: Final = 'pip install "venuegate[apex]"'
+INSTALL: Final = 'pip install --no-deps "apexomni==3.4.2"'
+"""Without what it depends on: the library needs none of it, and some of it is older than what ccxt and we need."""
 
-PACKAGE: Final = "apexpro"
+PACKAGE: Final = "apexomni"
+
+_PLACES: Final = {
+    ("linux", "x86_64"): "pc/linux_x86",
+    ("darwin", "x86_64"): "x86",
+    ("darwin", "arm64"): "arm",
+    ("win32", "AMD64"): "pc",
+}
+"""Where in the package the library is, by operating system and processor: for others it has none that runs."""
+
 
 _MAX_UINT32: Final = (1 << 32) - 1
 _MAX_UINT64: Final = (1 << 64) - 1
@@ -62,15 +75,17 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign(contract: Contract, seeds: str) -> str:
-    """Takes milliseconds of native code: call it in a thread.
+    """Takes milliseconds of native code, and more the first time: call it in a thread.
 
-    :raises VenueRejected: the library is not installed; nothing was sent.
+    :raises VenueRejected: it cannot be signed here; nothing was sent.
     """
     library = load()
-    signer = library.ZkLinkSigner().new_from_seed(bytes.fromhex(seeds.removeprefix("0x")))
-    message = library.Contract(library.ContractBuilder(*contract.fields())).get_bytes()
-    signature: str = signer.sign_musig(message).signature
-    return signature
+    try:
+        signer = library.ZkLinkSigner().new_from_seed(bytes.fromhex(seeds.removeprefix("0x")))
+        message = library.Contract(library.ContractBuilder(*contract.fields())).get_bytes()
+        return str(signer.sign_musig(message).signature)
+    except Exception as problem:
+        raise refused(f"the order could not be signed: {type(problem).__name__}") from problem
 
 
 def is_installed() -> bool:
@@ -81,24 +96,26 @@ def is_installed() -> bool:
 def load() -> Any:
     """The library, without the package around it, which would import half a web of things that are not needed.
 
-    :raises VenueRejected: it is not installed; nothing was sent.
+    :raises VenueRejected: it is not installed, or does not run here; nothing was sent.
     """
     path = _path()
     if path is None:
         raise refused(f"orders of this venue are signed by a library that is not installed: {INSTALL}")
-    spec = importlib.util.spec_from_file_location("apexpro_zklink_sdk", path)
-    if spec is None or spec.loader is None:
-        raise refused(f"the library that signs orders of this venue cannot be loaded: {INSTALL}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = ModuleType("venuegate_zklink_sdk")
+    module.__file__ = str(path)
+    try:
+        SourceFileLoader(module.__name__, str(path)).exec_module(module)
+    except (ImportError, OSError) as problem:
+        raise refused("the library that signs orders of this venue does not run on this machine") from problem
     return module
 
 
 def _path() -> Path | None:
-    spec = importlib.util.find_spec(PACKAGE)
-    places = spec.submodule_search_locations if spec is not None else None
-    found = [Path(place) / "zklink_sdk.py" for place in places or ()]
+    package = importlib.util.find_spec(PACKAGE)
+    folder = _PLACES.get((sys.platform, platform.machine()))
+    if package is None or folder is None:
+        return None
+    found = [Path(place) / folder / "zklink_sdk.py" for place in package.submodule_search_locations or ()]
     return next((path for path in found if path.exists()), None)
 
 

@@ -221,13 +221,13 @@ class BridgedSession:
     def _acknowledged(self, order: unified.Structure, submission: Submission) -> Order:
         return unified.acknowledged(order, submission, self._now_ms())
 
-    def _order(self, order: unified.Structure) -> Order:
+    def _order(self, order: unified.Structure, /) -> Order:
         return unified.order_of(order, self._names)
 
     def _orders(self, orders: Sequence[unified.Structure]) -> list[Order]:
         return [self._order(order) for order in orders if order["symbol"] in self._names.ours]
 
-    def _position(self, position: unified.Structure) -> Position:
+    def _position(self, position: unified.Structure, /) -> Position:
         return unified.position_of(position, self._names)
 
     def _positions(self, positions: Sequence[unified.Structure]) -> list[Position]:

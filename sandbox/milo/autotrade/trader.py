@@ -65,9 +65,19 @@ def _carry_out(core: Core, wallet: Wallet, trade: Trade, risk: RiskTolerance, jo
     if trade.is_buy:
         journal.placed(_place(desk, wallet, _purchase(trade, risk)))
         return
-    amount = trade.token.amount(core.chain.balance(wallet.address, trade.token))
-    sold = Absolute(amount=amount) if trade.is_all else AbsoluteUsd(amount=trade.value_usd)
-    _place(desk, wallet, NewOrder(token=trade.token, type=OrderType.SELL, amount=sold))
+    sold = _sold(core, desk, wallet, trade)
+    _place(desk, wallet, NewOrder(token=trade.token, type=OrderType.SELL, amount=Absolute(amount=sold)))
+
+
+def _sold(core: Core, desk: Desk, wallet: Wallet, trade: Trade) -> Decimal:
+    """How many tokens: where there is a position, a sale is of it; what was deposited beside it is sold after it."""
+    token, position = trade.token, desk.positions.open_in(wallet.wallet_id, trade.token)
+    units = position.units if position is not None else 0
+    most = token.amount(units or core.chain.balance(wallet.address, token))
+    if trade.is_all:
+        return most
+    wanted = token.units(trade.value_usd / core.market.price(token, core.now_ms // 1_000))
+    return min(most, token.amount(wanted))
 
 
 def _place(desk: Desk, wallet: Wallet, new: NewOrder) -> str:

@@ -70,13 +70,13 @@ async def apex(tmp_path: Path) -> AsyncIterator[Desk]:
 @pytest.fixture
 def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where it was never installed."""
-    monkeypatch.setattr(signing, "PACKAGE", "apexpro_that_nobody_has")
+    monkeypatch.setattr(signing, "PACKAGE", "a_package_that_nobody_has")
     signing.load.cache_clear()
 
 
 @pytest.mark.usefixtures("without_library")
 async def test_without_the_library_an_order_says_what_to_install_and_is_not_sent(apex: Desk) -> None:
-    with pytest.raises(VenueRejected, match=r'nothing was sent: .* pip install "venuegate\[apex\]"'):
+    with pytest.raises(VenueRejected, match=r"nothing was sent: .* pip install --no-deps"):
         await apex.place(PostOnly(price=Decimal(50_000)))
     assert apex.asked() == []
     assert signing.INSTALL in (await apex.session.test())[0]
@@ -207,6 +207,13 @@ def test_what_is_signed_is_what_the_venues_documents_say() -> None:
 def test_the_same_order_has_one_signature_with_and_without_0x() -> None:
     assert signing.sign(CONTRACT, SEEDS) == signing.sign(CONTRACT, "0x" + SEEDS)
     assert signing.sign(CONTRACT, SEEDS) != signing.sign(CONTRACT, "4d" * 65)
+
+
+@SIGNS
+def test_what_the_library_cannot_sign_is_told_without_the_key() -> None:
+    with pytest.raises(VenueRejected, match="nothing was sent: the order could not be signed") as refused:
+        signing.sign(msgspec.structs.replace(CONTRACT, pair_id=-1), SEEDS)
+    assert SEEDS not in str(refused.value)
 
 
 @pytest.mark.parametrize(("leverage", "rate"), [(3, "0.3334"), (10, "0.1"), (7, "0.1429"), (1, "1")])

@@ -19,7 +19,7 @@ from normalization.orders import Execution, Limit, Market, PostOnly, Stop, TimeI
 from normalization.venue_failures import Reason, VenueFailure, VenueNotReached, VenueRejected, VenueUnclear
 from tests.adapters.ccxt.benches import Bench, bench_of
 from tests.adapters.ccxt.orders_to_place import TOKEN, submission
-from tests.adapters.ccxt.recorded import WIRES
+from tests.adapters.ccxt.recorded import RECORDED, WIRES
 from tests.adapters.ccxt.recorded.wire import Wire
 from tests.adapters.ccxt.recording_server import Answer
 
@@ -56,7 +56,7 @@ SIGNING_KEYS = {"private_key", "secret_key", "seeds"}
 BARE_LISTS = {"dydx", "hibachi"}
 
 
-@pytest.fixture(params=sorted(WIRES))
+@pytest.fixture(params=RECORDED)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench[Wire]]:
     async with bench_of(request.param, WIRES[request.param](), tmp_path) as opened:
         yield opened

@@ -55,7 +55,7 @@ COMMON = {
     "signer": SIGNER,
     "label": CLIENT_ID,
     "amount": "0.01",
-    "signature_expiry_sec": NOW_MS // 1000 + 90 * 86_400,
+    "signature_expiry_sec": NOW_MS // 1000 + 60 * 86_400,
 }
 UNTIL = {"reject_timestamp": NOW_MS + 10_000}
 BUY = {**COMMON, **UNTIL, "direction": "buy", "order_type": "limit", "limit_price": "50000", "max_fee": "250"}

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from adapters.ccxt_venues.refusals import MAX_TEXT, Action, Match, Meaning, Refusals, Row, presentable, rows_of
 from adapters.ccxt_venues.rows import ROWS
-from adapters.ccxt_venues.secret_checks import ethereum_address, ethereum_key, starknet_address, starknet_key
+from adapters.ccxt_venues.secret_checks import (
+    ed25519_secret,
+    ethereum_address,
+    ethereum_key,
+    hibachi_api_key,
+    hibachi_key,
+    nado_subaccount,
+    orderly_account,
+    starknet_address,
+    starknet_key,
+    zk_seeds,
+)
 from normalization.venue_failures import Reason, VenueDeferred, VenueRejected, VenueUnclear
 
 
@@ -60,6 +71,13 @@ def test_no_venue_lists_a_text_twice_for_one_action(exchange: str) -> None:
         (ethereum_key, "0x" + "11" * 32, ["", "0x" + "00" * 32, "0x" + "ff" * 32, "11" * 31, "0x" + "11" * 32 + "\n"]),
         (starknet_address, "0x61e1d93f26", ["", "61e1", "0x0", "0x" + "ff" * 32, "0xg"]),
         (starknet_key, "0x30aa0920", ["", "12345", "0x0", "0x" + "ff" * 32, "0x1g"]),
+        (orderly_account, "0x" + "aB" * 32, ["", "0x" + "ab" * 20, "ab" * 32, "0x" + "zz" * 32]),
+        (ed25519_secret, "ed25519:4wBqpZM9xaSheZzJSMawUKKwhdpChKbZ5eu5ky4Vigw", ["", "ed25519:x", "0" * 44, "1" * 31]),
+        (hibachi_api_key, "A" * 43 + "=", ["", "A" * 44, "A" * 42 + "=", "A" * 42 + " ="]),
+        (hibachi_key, "A" * 43 + "=", ["", "A" * 44, "0x" + "11" * 31, "0x" + "00" * 32]),
+        (hibachi_key, "0x" + "11" * 32, ["11" * 33, "\u202e" + "A" * 43 + "="]),
+        (nado_subaccount, "desk 1", ["", "x" * 13, "\u00fc", "a\n"]),
+        (zk_seeds, "0x" + "4c" * 65, ["", "4c" * 31, "4c" * 129, "4" * 65, "0x" + "zz" * 65]),
     ],
 )
 def test_a_secret_that_cannot_be_one_is_told_before_it_is_stored(check: Any, good: str, bad: list[str]) -> None:

@@ -66,48 +66,47 @@ async def test_a_failure_answers_those_who_wait_behind_it_and_the_next_is_asked_
 # The breaker.
 
 
-def test_three_failures_within_a_second_open_it_whatever_lies_between() -> None:
+def test_three_failures_within_a_second_are_too_many_whatever_lies_between() -> None:
     clock = ManualClock()
     breaker = Breaker(clock.monotonic)
+    told = []
     for _ in range(3):
-        assert not breaker.is_open
-        breaker.failed()
+        told.append(breaker.failed())
         breaker.succeeded()
         clock.advance(0.45)
-    assert breaker.is_open
-    assert breaker.times_opened == 1
+    assert told == [False, False, True]
 
 
-def test_three_failures_further_apart_do_not_if_one_succeeded_between() -> None:
+def test_failures_further_apart_are_not_if_one_succeeded_between() -> None:
     clock = ManualClock()
     breaker = Breaker(clock.monotonic)
     for _ in range(10):
-        breaker.failed()
+        assert not breaker.failed()
         assert breaker.is_wary
         breaker.succeeded()
         clock.advance(0.6)
-    assert not breaker.is_open
     assert not breaker.is_wary
 
 
-def test_three_in_a_row_do_however_far_apart() -> None:
+def test_three_in_a_row_are_too_many_however_far_apart() -> None:
     clock = ManualClock()
     breaker = Breaker(clock.monotonic)
+    told = []
     for _ in range(3):
-        breaker.failed()
+        told.append(breaker.failed())
         clock.advance(100)
-    assert breaker.is_open
+    assert told == [False, False, True]
 
 
 def test_closed_again_it_has_forgotten() -> None:
     breaker = Breaker(ManualClock().monotonic)
-    breaker.open(7)
     breaker.failed()
+    breaker.open(7)
+    breaker.open(8)
     breaker.close()
     assert (breaker.is_open, breaker.returns_at, breaker.is_wary) == (False, None, False)
-    breaker.failed()
-    breaker.failed()
-    assert not breaker.is_open
+    assert (breaker.times_opened, breaker.failures) == (1, 1)
+    assert [breaker.failed(), breaker.failed()] == [False, False]
 
 
 # The clock that all share.

@@ -369,6 +369,25 @@ async def test_leaving_again_right_after_the_return_waits_for_another_minute(nod
     assert nodes[0].limiter.times_lost == 2
 
 
+async def test_a_worker_that_loses_redis_as_it_returns_comes_back_all_the_same(nodes: Nodes) -> None:
+    await lose(nodes, 0)
+    assert await nodes[0].ask(20) == 4
+    nodes.cut(Way.OPEN)
+    await nodes.advance(55)
+    # It knows when, and finds nobody there.
+    nodes.cut()
+    nodes.clock.advance(5)
+    for _ in range(3):
+        await nodes[0].ask(1, "other")
+    nodes.cut(Way.OPEN)
+    away = [nodes[0].limiter.is_away]
+    for _ in range(3):
+        await nodes.advance(60)
+        away.append(nodes[0].limiter.is_away)
+    assert (away[0], away[-1]) == (True, False)
+    assert nodes.server.ask("HGET", "vg:limits:{a}", "in_day") in (None, b"4")
+
+
 # Told to others.
 
 

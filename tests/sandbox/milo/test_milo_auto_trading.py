@@ -11,7 +11,7 @@ from tests.sandbox.milo.conftest import OpenMilo
 from tests.support.manual_clock import ManualClock
 from tests.support.milo_served import served
 from tests.support.milo_user import MiloServer, MiloUser
-from tests.support.milo_words import SETTINGS
+from tests.support.milo_words import SETTINGS, buy
 
 HOUR = 3_600
 
@@ -84,6 +84,18 @@ async def test_another_allocation_is_followed_by_other_trades(milo: MiloServer) 
     milo.clock.advance(2)
     assert any(log.startswith("Closed thesis on") for log in await logs(user))
     assert "memes" not in await shares(user)
+
+
+async def test_what_was_deposited_beside_a_position_is_sold_after_it(milo: MiloServer) -> None:
+    user = await milo.user(SOL=20, WIF=100)
+    await buy(user, "WIF", usd=50)
+    await switch_on(user, allocation={"stables": 100})
+    for _ in range(2):
+        milo.clock.advance(HOUR)
+        await diary(user)
+    assert await user.units("WIF") == 0
+    assert (await logs(user)).count("Closed thesis on WIF") == 2
+    assert not [log for log in await logs(user) if log.startswith("Could not")]
 
 
 async def test_a_purchase_has_its_loss_cut_by_an_order(milo: MiloServer) -> None:

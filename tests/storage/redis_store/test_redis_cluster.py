@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from storage.ports import Charge, Correction, StorageUnavailable
+from storage.ports import DELETED, Charge, Correction, KnownSession, StorageUnavailable
 from storage.redis_store.checks import check
 from storage.redis_store.counters import RedisCounters
 from storage.redis_store.failures import WrongRedis
+from storage.redis_store.news import RedisNews
+from storage.redis_store.nonces import RedisNonces
 from storage.redis_store.servers import ClusterServer, server_at
+from storage.redis_store.sessions import RedisSessions
 from tests.support.redis_server import RedisProcess, address_of, running_cluster
 
 ACCOUNTS = [f"account-{number}" for number in range(30)]
@@ -81,6 +85,34 @@ async def test_a_slot_that_moved_is_followed(counters: RedisCounters, nodes: Seq
         node.ask("CLUSTER", "SETSLOT", slot, "NODE", other_id)
     rows = await counters.charge([Charge(name, 5, 100, 1) for name in ACCOUNTS])
     assert rows[0].in_day == 3
+
+
+async def test_news_nonces_and_sessions_are_shared_through_all_nodes(
+    server: ClusterServer, nodes: Sequence[RedisProcess]
+) -> None:
+    heard = asyncio.Event()
+    news = RedisNews(server_at(address_of(f"redis+cluster://127.0.0.1:{nodes[0].port}"), answer_within_s=5.0))
+    listening = asyncio.create_task(news.listen(heard.set))
+    async with asyncio.timeout(10):
+        await heard.wait()
+        heard.clear()
+        RedisNews(server).announce()
+        await heard.wait()
+    listening.cancel()
+    await asyncio.wait({listening})
+    await news.close()
+
+    nonces = RedisNonces(server, period=64, given=32)
+    taken = [await nonces.next(f"signer-{number % 6}", 0) for number in range(18)]
+    assert all(later > earlier for earlier, later in zip(taken, taken[6:], strict=False))
+
+    sessions = RedisSessions(server)
+    for number in range(9):
+        await sessions.put(f"{number}", KnownSession(f"account-{number}", False), keep_s=60)
+    await sessions.delete("3", keep_s=60)
+    found = [await sessions.get(f"{number}", keep_s=60) for number in range(10)]
+    assert found[3:4] == [DELETED]
+    assert found[8:] == [KnownSession("account-8", False), None]
 
 
 async def test_a_node_named_as_a_single_redis_is_refused(nodes: Sequence[RedisProcess]) -> None:

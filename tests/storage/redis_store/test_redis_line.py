@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from redis import exceptions
 
 from storage.redis_store.line import Line
@@ -101,6 +109,54 @@ async def test_a_loop_that_was_held_up_still_finds_the_answer(line: Line) -> Non
     # The answer comes while nothing else can.
     time.sleep(0.08)  # noqa: ASYNC251
     assert await call == b"there"
+
+
+async def test_a_unix_socket_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with running_redis("--unixsocket", str(path)):
+        line = Line(lambda: connection_to(address_of(f"unix://{path}?db=1")))
+        assert await line.ask("PING", within_s=5) == b"PONG"
+        await line.close()
+
+
+async def test_tls_is_spoken_with_a_server_that_the_named_authority_vouches_for(
+    redis_process: RedisProcess, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "certificate.pem"
+    context = server_context(certificate)
+    async with fault_proxy("127.0.0.1", redis_process.port, tls=context) as proxy:
+        url = f"rediss://localhost:{proxy.port}"
+        trusting = Line(lambda: connection_to(address_of(f"{url}?ssl_ca_certs={certificate}")))
+        assert await trusting.ask("PING", within_s=5) == b"PONG"
+        await trusting.close()
+        doubting = Line(lambda: connection_to(address_of(url)))
+        with pytest.raises(exceptions.ConnectionError):
+            await doubting.ask("PING", within_s=5)
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """For a server called localhost, which vouches for itself with ``certificate``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    private = certificate.with_suffix(".key")
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    return context
 
 
 async def test_a_refusal_is_an_error_and_not_an_answer(line: Line) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import pytest
+
+from adapters.ccxt_venues.apex import signing
 from tests.adapters.ccxt.recorded.apex import ApexWire
 from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.dydx import DydxWire
@@ -35,3 +38,10 @@ WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "woofipro": OrderlyWire,
 }
 """By exchange. A wire is made anew for every test."""
+
+_SIGNS_APEX: Final = pytest.mark.skipif(
+    not signing.is_installed(), reason=f"signing ApeX orders needs {signing.INSTALL}"
+)
+
+RECORDED: Final = [pytest.param(name, marks=[_SIGNS_APEX] if name == "apex" else []) for name in sorted(WIRES)]
+"""For a test that places orders."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -73,7 +74,9 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
     :raises InvalidSignature: it is not.
     """
     from ccxt.static_dependencies.dydx_v4_client import registry  # type: ignore[import-untyped]
-    from ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1 import tx_pb2  # type: ignore[import-untyped]
+
+    # Its classes are made when it is imported: no type checker knows them.
+    tx_pb2: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
 
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     document = tx_pb2.SignDoc(
@@ -93,7 +96,8 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
 
 def sequence_of(sent: Sent) -> int:
     """The moment that stands for the transaction's number."""
-    from ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1 import tx_pb2
+    # Its classes are made when it is imported: no type checker knows them.
+    tx_pb2: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
 
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     return int(tx_pb2.AuthInfo.FromString(raw.auth_info_bytes).signer_infos[0].sequence)
