@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -254,21 +254,7 @@ async def opened(
             sharing = await open_sharing(settings.redis, stores, clock)
             stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
-        local: Mapping[str, LocalVenueAt] = {}
-        local_milo: LocalMilo | None = None
-        listeners = NO_LISTENERS if sockets is None else sockets.venues
-        if settings.demo and seat is None:
-            local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms, listeners))
-            local_milo = await stack.enter_async_context(
-                milo_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners)
-            )
-        paper_urls = {exchange: venue.url for exchange, venue in local.items()}
-        paper, limiter = None, None
-        if seat is not None:
-            owner = Caller(seat.owner)
-            stack.callback(owner.close)
-            paper_urls = dict(seat.venue_urls)
-            paper, limiter = OwnedVenue(unopened_paper(), owner), OwnedLimiter(owner)
+        ones = await stack.enter_async_context(_only_ones(settings, clock, seat, sockets))
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -276,11 +262,11 @@ async def opened(
                 data_dir=settings.data_dir,
                 clock=clock,
                 transport=transport,
-                paper_urls=paper_urls,
+                paper_urls=ones.venue_urls,
                 nonces=None if sharing is None else sharing.nonces,
                 slot=0 if seat is None else seat.slot,
                 slots=1 if seat is None else seat.slots,
-                paper=paper,
+                paper=ones.paper,
             ),
             venues,
         )
@@ -296,7 +282,37 @@ async def opened(
             clock=clock,
             sharing=sharing,
             seat=seat,
-            limiter=limiter,
+            limiter=ones.limiter,
         )
-        gateway.local_venues, gateway.local_milo = local, local_milo
+        gateway.local_venues, gateway.local_milo = ones.local_venues, ones.local_milo
         yield gateway
+
+
+class _OnlyOnes(NamedTuple):
+    """What there is only one of on a machine, in this process or behind the owner. ``venue_urls`` are by exchange."""
+
+    venue_urls: Mapping[str, str]
+    local_venues: Mapping[str, LocalVenueAt] = {}
+    local_milo: LocalMilo | None = None
+    paper: Adapter | None = None
+    limiter: Limits | None = None
+
+
+@contextlib.asynccontextmanager
+async def _only_ones(
+    settings: Settings, clock: Clock, seat: Seat | None, sockets: Sockets | None
+) -> AsyncIterator[_OnlyOnes]:
+    if seat is not None:
+        owner = Caller(seat.owner)
+        with contextlib.closing(owner):
+            paper = OwnedVenue(unopened_paper(), owner)
+            yield _OnlyOnes(seat.venue_urls, paper=paper, limiter=OwnedLimiter(owner))
+    elif settings.demo:
+        listeners = NO_LISTENERS if sockets is None else sockets.venues
+        async with (
+            all_served(settings.data_dir, clock.now_ms, listeners) as local,
+            milo_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners) as milo,
+        ):
+            yield _OnlyOnes({exchange: venue.url for exchange, venue in local.items()}, local, milo)
+    else:
+        yield _OnlyOnes({})

@@ -45,6 +45,7 @@ from normalization.venue_failures import (
     VenueUnclear,
 )
 from sandbox.engine.noise import uniforms
+from tests.support.end_with_parent import end_with_parent
 from tests.support.scripted_venue import instrument
 
 EXCHANGE: Final = "ledger"
@@ -320,4 +321,5 @@ async def _main(port: int, ledger: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     asyncio.run(_main(int(sys.argv[1]), Path(sys.argv[2])))

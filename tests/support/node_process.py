@@ -13,9 +13,11 @@ from gateway import logs
 from gateway.cli.failures import told
 from gateway.cli.serve_many import serve_many
 from gateway.settings import Settings
+from tests.support.end_with_parent import end_with_parent
 from tests.support.ledger_venue import EXCHANGE, venue_at
 
 if __name__ == "__main__":
+    end_with_parent()
     settings = Settings.load(os.environ)
     logs.configure(settings.log_level, as_json=False)
     with told():
