@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -86,6 +86,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``visibility_lag_ms``: how long after that an accepted order may still be missing from a lookup.
     ``lookup_includes_finished``: a lookup by client id also finds filled and canceled orders.
     ``judges_later``: an order is acknowledged before it is judged; that it was refused is told by a lookup.
+    ``post_only``: it has orders that are refused rather than take liquidity.
     ``native_batch_size`` is 1 where a batch is sent leg by leg. ``times_in_force`` are those of limit orders.
     ``client_id`` is how the venue spells a client order id, ``least_privilege`` the weakest key that can trade there.
     """
@@ -95,6 +96,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     emulated: Mapping[Capability, str] = {}
     native_batch_size: int = 1
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+    post_only: bool = True
     request_expiry: bool
     triggers_expire: bool = True
     lookup_includes_finished: bool
@@ -207,6 +209,24 @@ class VenueSession(Protocol):
 
     async def set_leverage(self, instrument: Instrument, leverage: int) -> None: ...
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class FindsByLikeness(Protocol):
+    """A session of a venue that keeps no client ids: what is ours there, nobody can prove."""
+
+    async def find_alike(
+        self, intent: OrderIntent, instrument: Instrument, since_ms: int, until_ms: int
+    ) -> Sequence[Order]:
+        """The orders of that time that are as ``intent`` would be."""
+        ...
+
+
+@runtime_checkable
+class ClosesPositions(Protocol):
+    """A session of a venue with a request of its own that ends the positions of a market."""
+
+    async def close_positions(self, instrument: Instrument) -> None: ...
 
 
 class Adapter(Protocol):

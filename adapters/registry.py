@@ -16,6 +16,8 @@ from adapters.ccxt_venues.adapter import CcxtAdapter
 from adapters.ccxt_venues.nonces import Nonces
 from adapters.ccxt_venues.rows import ROWS
 from adapters.ccxt_venues.venue import Row, Surroundings
+from adapters.milo import adapter as milo
+from adapters.milo.api import EXCHANGE as MILO
 from adapters.transport import Transport
 
 
@@ -74,6 +76,15 @@ async def _open_dex(row: Row, context: VenueContext) -> Adapter:
     return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
 
 
+async def _open_milo(context: VenueContext) -> Adapter:
+    return milo.MiloAdapter(
+        transport=context.transport,
+        monotonic=context.clock.monotonic,
+        sleep=context.clock.sleep,
+        paper_url=context.paper_urls.get(MILO),
+    )
+
+
 SERVED_LOCALLY: Final = frozenset({"hyperliquid", "paradex"})
 """Venues whose protocol the sandbox speaks: their network ``paper``."""
 
@@ -96,8 +107,16 @@ def venue_of(row: Row) -> Venue:
     )
 
 
+_MILO: Final = Venue(
+    exchange=MILO,
+    networks=milo.NETWORKS,
+    capabilities=milo.CAPABILITIES,
+    credential_fields=milo.CREDENTIAL_FIELDS,
+    open=_open_milo,
+)
+
 VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
-    {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()))}
+    {venue.exchange: venue for venue in (_PAPER, *map(venue_of, ROWS.values()), _MILO)}
 )
 
 

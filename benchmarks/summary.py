@@ -19,8 +19,8 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BOUNDS: Final[Mapping[str, Bound]] = {
-    "path_vs_aiohttp_cpu": Bound(target=1.1, most=1.7),
-    "path_redis_vs_aiohttp_cpu": Bound(target=1.5, most=3.8),
+    "path_vs_aiohttp_cpu": Bound(target=1.1, most=1.5),
+    "path_redis_vs_aiohttp_cpu": Bound(target=1.5, most=2.6),
     "mcp_call_vs_http_cpu": Bound(target=1.5, most=1.5),
     "mcp_sessions_mib": Bound(target=64, most=64),
     "hyperliquid_order_vs_ccxt_cpu": Bound(target=0.2, most=0.3),

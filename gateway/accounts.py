@@ -196,6 +196,10 @@ class KeyMint:
             )
         return minted
 
+    def drafted(self, account_id: str, environment: KeyEnvironment, *, label: str) -> MintedKey:
+        """A first key, without scopes, that is not stored yet."""
+        return self._minted(account_id, environment, label, Scopes(), None)
+
     async def rotate(self, old: ApiKey) -> MintedKey:
         """A new key in the place of ``old``, which is revoked in the same transaction; all else stays the same.
 

@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 
 from adapters.base import Adapter
+from adapters.milo.api import EXCHANGE as MILO
 from adapters.paper import unopened_paper
 from adapters.registry import VENUES, Venue, VenueContext, open_adapters
 from adapters.transport import Transport
+from gateway.accounts import KeyMint, Keys
 from gateway.auth import Authenticator, CredentialDirectory
 from gateway.clock import Clock, SystemClock
 from gateway.codec import Codec
@@ -28,6 +30,7 @@ from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter, Limiter
 from gateway.local_venues import NO_LISTENERS, LocalMilo, LocalVenueAt, all_served, milo_served
 from gateway.metrics import Metrics
+from gateway.newcomers import Newcomers
 from gateway.operations.table import OPERATIONS
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.confirmation import ConfirmedOrders
@@ -44,7 +47,7 @@ from gateway.web import Sites, make_site
 from gateway.workers.channel import Caller
 from gateway.workers.owned_limits import OwnedLimiter
 from gateway.workers.owned_venue import OwnedVenue
-from gateway.workers.seat import Seat, Sockets
+from gateway.workers.seat import Role, Seat
 from mcp_server.assembly import assembled
 from storage.sql import Stores
 
@@ -122,12 +125,21 @@ class Gateway:
             clock=clock,
             owner=owner,
         )
+        self.newcomers = Newcomers(
+            stores.directory,
+            mint=KeyMint(stores.directory, keyring, Keys(stores.directory, {}, clock), clock),
+            vault=vault,
+            adapters=adapters,
+            clock=clock,
+            tier=settings.signup_tier,
+        )
         dispatcher = Dispatcher(
             directory=stores.directory,
             credentials=CredentialDirectory(stores.directory, clock, self.watch, on_revoked=self.sessions.forget),
             adapters=adapters,
             sessions=self.sessions,
             orders=ConfirmedOrders(self.desk, stores.journal),
+            newcomers=self.newcomers,
             clock=clock,
         )
         self.pipeline = Pipeline(
@@ -224,26 +236,25 @@ async def opened(
     settings: Settings,
     clock: Clock | None = None,
     *,
-    seat: Seat | None = None,
-    sockets: Sockets | None = None,
+    role: Role = None,
     venues: Mapping[str, Venue] = VENUES,
 ) -> AsyncIterator[Gateway]:
     """A gateway with its stores and venues open, not listening yet.
 
-    With ``seat`` it is one of several workers, with ``sockets`` the owner of what these have together; the data
-    directory is then claimed for all of them.
+    With a ``role`` it is one of several processes, for all of which the data directory has been claimed.
 
     :raises MasterKeyError, StorageUnavailable: with advice for the operator.
     """
     clock = clock or SystemClock()
     ring = MasterKeyRing.load(settings.require_master_key())
+    seat = role if isinstance(role, Seat) else None
     async with contextlib.AsyncExitStack() as stack:
-        if seat is None and sockets is None:
+        if role is None:
             stack.enter_context(claimed(settings.data_dir))
         database = database_of(settings)
-        told = await concerns(database, clock)
-        if seat is None:
-            for concern in told:
+        for concern in await concerns(database, clock):
+            # Every worker would find the same.
+            if seat is None:
                 _log.warning(concern)
         stores = await database.open()
         stack.push_async_callback(stores.close)
@@ -254,7 +265,7 @@ async def opened(
             sharing = await open_sharing(settings.redis, stores, clock)
             stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
-        ones = await stack.enter_async_context(_only_ones(settings, clock, seat, sockets))
+        ones = await stack.enter_async_context(_only_ones(settings, clock, role))
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -291,7 +302,7 @@ async def opened(
 class _OnlyOnes(NamedTuple):
     """What there is only one of on a machine, in this process or behind the owner. ``venue_urls`` are by exchange."""
 
-    venue_urls: Mapping[str, str]
+    venue_urls: Mapping[str, str] = {}
     local_venues: Mapping[str, LocalVenueAt] = {}
     local_milo: LocalMilo | None = None
     paper: Adapter | None = None
@@ -299,20 +310,18 @@ class _OnlyOnes(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def _only_ones(
-    settings: Settings, clock: Clock, seat: Seat | None, sockets: Sockets | None
-) -> AsyncIterator[_OnlyOnes]:
-    if seat is not None:
-        owner = Caller(seat.owner)
-        with contextlib.closing(owner):
+async def _only_ones(settings: Settings, clock: Clock, role: Role) -> AsyncIterator[_OnlyOnes]:
+    if isinstance(role, Seat):
+        with contextlib.closing(Caller(role.owner)) as owner:
             paper = OwnedVenue(unopened_paper(), owner)
-            yield _OnlyOnes(seat.venue_urls, paper=paper, limiter=OwnedLimiter(owner))
+            yield _OnlyOnes(role.venue_urls, paper=paper, limiter=OwnedLimiter(owner))
     elif settings.demo:
-        listeners = NO_LISTENERS if sockets is None else sockets.venues
+        listeners = NO_LISTENERS if role is None else role.venues
         async with (
-            all_served(settings.data_dir, clock.now_ms, listeners) as local,
+            all_served(settings.data_dir, clock.now_ms, listeners) as others,
             milo_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners) as milo,
         ):
+            local = {**others, MILO: milo.at}
             yield _OnlyOnes({exchange: venue.url for exchange, venue in local.items()}, local, milo)
     else:
-        yield _OnlyOnes({})
+        yield _OnlyOnes()

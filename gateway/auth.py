@@ -134,8 +134,8 @@ class _KnownKey:
 class Authenticator:
     """API key → ``Principal``. What was found serves from memory for seconds (``directory_cache`` has the bounds).
 
-    The store and this process's memory know keys by their peppered digests only. ``watch`` is shared with whatever else
-    caches rows of the same directory.
+    The store knows keys by their peppered digests only, this process's memory by a keyed hash of its own. ``watch`` is
+    shared with whatever else caches rows of the same directory.
     """
 
     def __init__(

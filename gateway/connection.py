@@ -1,114 +1,266 @@
-"""A connection: what can be answered at once is answered where its bytes arrive, aiohttp does everything else.
+"""A connection: a plain POST to ``/v1`` is begun where its bytes arrive, aiohttp does everything else.
 
-aiohttp parses, and keeps each connection's requests in a queue that a task of the connection works off, with another
-task for each request. Almost every request comes alone, is all there, and waits for nothing: it gets its answer before
-it would have entered the queue. One that has begun and must wait enters it after all, and goes on from there.
+aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
+request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
+never waits, it has its answer then and there; if it does, one task awaits the rest of it, and what comes meanwhile is
+kept until it is answered. What is not all there yet, or comes with others, or is for another path, goes aiohttp's way.
+
+What is not HTTP gets the envelope of every other refusal, once, and the connection ends with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, cast
 
+import msgspec
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import (
+    BadStatusLine,
+    HttpProcessingError,
+    InvalidHeader,
+    InvalidURLError,
+    LineTooLong,
+    PayloadEncodingError,
+)
 from aiohttp.http_parser import HttpRequestParser
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.endpoint import Endpoint, WrittenAtOnce
 from gateway.heads import END, Heads, credentials_in
 from gateway.pipeline import Credentials
 from gateway.steps import Begun, begun
+from normalization.errors import GatewayError, InternalError, MalformedRequest, ServiceUnavailable
+
+HEAD_TIMEOUT_S: Final = 5.0
+KEEP_ALIVE_S: Final = 60.0
+MAX_HEAD_BYTES: Final = 64 * 1024
+# What a client may send ahead of being answered.
+_READ_AHEAD_BYTES: Final = 64 * 1024
 
 Message = tuple[RawRequestMessage, StreamReader]
 Parsed = tuple[Sequence[Message], bool, bytes]
 _NOTHING: Final[Parsed] = ((), False, b"")
-_NOBODY_KNOWS: Final = -1
 
 
 class Server(web.Server):
-    """aiohttp's server with connections of ours."""
+    """aiohttp's server with connections of ours, at most ``max_connections`` at a time."""
 
-    def __init__(self, handler: Any, endpoint: Endpoint, **options: Any) -> None:
-        super().__init__(handler, **options)
-        self._endpoint = endpoint
-        self._heads = Heads()
+    def __init__(self, handler: Any, endpoint: Endpoint, *, max_connections: int, **options: Any) -> None:
+        super().__init__(handler, keepalive_timeout=KEEP_ALIVE_S, read_bufsize=_READ_AHEAD_BYTES, **options)
+        self.endpoint = endpoint
+        self.heads = Heads()
+        self._max_connections = max_connections
+        self._open = 0
+        self._answering: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> Connection:
-        return Connection(self, self._endpoint, self._heads, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def is_overrun(self) -> bool:
+        return self._open > self._max_connections
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        self._open += 1
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        self._open -= 1
+        super().connection_lost(handler, exc)
+
+    def answer(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` to its end, whether or not its connection lives so long."""
+        task = self._loop.create_task(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if self._answering:
+            _, late = await asyncio.wait(self._answering, timeout=timeout)
+            for task in late:
+                task.cancel()
+        await super().shutdown(timeout)
 
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_begun", "_endpoint", "_heads", "_offering", "_peer")
+    __slots__ = (
+        "_early",
+        "_endpoint",
+        "_head_bytes",
+        "_head_deadline",
+        "_heads",
+        "_is_answering",
+        "_peer",
+        "_reader",
+        "_server",
+    )
 
-    def __init__(self, server: Server, endpoint: Endpoint, heads: Heads, **options: Any) -> None:
+    def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, **options)
-        self._endpoint = endpoint
-        self._heads = heads
-        self._begun: Begun[WrittenAtOnce] | None = None
+        self._server = server
+        self._endpoint = server.endpoint
+        self._heads = server.heads
+        self._reader = _Reader(cast(HttpRequestParser, self._parser), self)
+        self._parser = cast(Any, self._reader)
+        self._is_answering = False
+        self._early = b""
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
         self._peer = ""
-        self._offering = _OfferingParser(cast(HttpRequestParser, self._parser), self)
-        self._parser = cast(Any, self._offering)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peer = self.peername
         self._peer = str(peer[0] if isinstance(peer, list | tuple) else peer or "")
+        if self._server.is_overrun:
+            full = ServiceUnavailable("There are too many connections: nothing was sent", retry_after_s=1)
+            self._write(self._endpoint.refused(full))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.head_is_whole()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._offering.is_at_start and self._recognised(data):
-            return
-        super().data_received(data)
+        if self._is_answering:
+            self._keep(data)
+        elif not (self._reader.is_between_messages and self._recognised(data)):
+            super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        # The parser says this after every request, and nearly always reading was never paused.
+        # The parser says this after every body, and nearly always reading was never paused.
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def take_begun(self) -> Begun[WrittenAtOnce] | None:
-        """What has begun of the request that aiohttp takes from its queue next."""
-        taken, self._begun = self._begun, None
-        return taken
+    def begins(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
+        """Whether a request that came alone was begun, and needs no place in the queue.
+
+        ``head`` is given where it and the body are all that came.
+        """
+        length = payload.total_bytes
+        if not (payload.is_eof() and self._is_idle() and self._endpoint.takes(message, length)):
+            return False
+        keeps_alive = not message.should_close
+        way = _Way(
+            is_1_1=message.version >= HttpVersion11,
+            keeps_alive=keeps_alive,
+            new_head=head if keeps_alive and message.version == HttpVersion11 else None,
+        )
+        self._begin(credentials_in(message.headers, self._peer), payload.read_nowait(), way)
+        return True
+
+    def head_is_partial(self, more: int) -> None:
+        """``more`` bytes came of a head that has no end yet."""
+        self._head_bytes += more
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._give_up(MalformedRequest(f"The head of a request is over {MAX_HEAD_BYTES // 1024} KiB"))
+        elif self._head_deadline is None:
+            self._head_deadline = self._loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def head_is_whole(self) -> None:
+        self._head_bytes = 0
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp would answer in plain text, and log with a traceback even where the client is at fault."""
+        if isinstance(exc, HttpProcessingError):
+            return cast(web.StreamResponse, self._endpoint.refused(malformed(exc)))
+        answer = self._failed(exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer had begun")
+        return cast(web.StreamResponse, answer)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        # A body that broke off is told to whoever waits for it.
+        if not isinstance(kw.get("exc_info"), GatewayError):
+            super().log_exception(*args, **kw)
 
     def _recognised(self, data: bytes) -> bool:
-        """Whether ``data``, the beginning of a message, was a whole request with a known head, and was answered."""
+        """Whether ``data``, the beginning of a message, is a whole request with a known head, and was begun."""
         head, _, body = data.partition(END)
         known = self._heads.find(head)
         if known is None or len(body) != known.length or not self._is_idle():
             return False
-        return self._answered(known.credentials(head, self._peer), body)
-
-    def answered(self, message: RawRequestMessage, payload: StreamReader, head: bytes | None) -> bool:
-        """Whether a request that came alone was answered, and needs no place in the queue.
-
-        ``head`` is given where nothing else came with it but its body.
-        """
-        if self._begun or not payload.is_eof() or not self._is_idle():
-            return False
-        if not self._endpoint.takes(message, payload.total_bytes):
-            return False
-        credentials, body = credentials_in(message.headers, self._peer), payload.read_nowait()
-        is_1_1, keeps_alive = message.version >= HttpVersion11, not message.should_close
-        if not self._answered(credentials, body, is_1_1=is_1_1, keeps_alive=keeps_alive):
-            return False
-        if head is not None and is_1_1 and keeps_alive:
-            self._heads.meet(head, credentials, len(body))
+        self._begin(known.credentials(head, self._peer), body, _AS_EVER)
         return True
 
-    def _answered(
-        self, credentials: Credentials, body: bytes, *, is_1_1: bool = True, keeps_alive: bool = True
-    ) -> bool:
-        outcome = begun(self._endpoint.answer(credentials, body), self._loop)
+    def _begin(self, credentials: Credentials, body: bytes, way: _Way) -> None:
+        try:
+            outcome = begun(self._endpoint.answer(credentials, body), self._loop)
+        except Exception as error:
+            outcome = self._failed(error)
         if isinstance(outcome, Begun):
-            self._begun = outcome
-            return False
+            self._is_answering = True
+            self._server.answer(self._finish(outcome, credentials, len(body), way))
+        else:
+            self._tell(outcome, credentials, len(body), way)
+
+    async def _finish(self, rest: Begun[WrittenAtOnce], credentials: Credentials, length: int, way: _Way) -> None:
+        try:
+            answer = await rest.rest()
+        except Exception as error:
+            answer = self._failed(error)
+        self._tell(answer, credentials, length, way)
+        if self._early:
+            # It is begun outside this task, as everything is.
+            self._loop.call_soon(self._go_on)
+        else:
+            self._is_answering = False
+
+    def _go_on(self) -> None:
+        self._is_answering = False
+        early, self._early = self._early, b""
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+        self.data_received(early)
+
+    def _keep(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > _READ_AHEAD_BYTES and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+
+    def _tell(self, answer: WrittenAtOnce, credentials: Credentials, length: int, way: _Way) -> None:
+        self._write(answer, is_1_1=way.is_1_1, keeps_alive=way.keeps_alive)
+        if way.new_head is not None and answer.status < 400:
+            self._heads.meet(way.new_head, credentials, length)
+
+    def _write(self, answer: WrittenAtOnce, *, is_1_1: bool = True, keeps_alive: bool = True) -> None:
+        keeps_alive = keeps_alive and not (answer.is_last or self._close)
         if self.transport is not None:
-            self.transport.write(outcome.head(is_1_1=is_1_1, keep_alive=keeps_alive) + outcome.body)
+            self.transport.write(answer.head(is_1_1=is_1_1, keep_alive=keeps_alive) + answer.body)
         if keeps_alive:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         else:
             self.force_close()
-        return True
+
+    def _failed(self, error: BaseException | None) -> WrittenAtOnce:
+        self.log_exception("Error handling request", exc_info=error)
+        return self._endpoint.refused(InternalError("Gateway error: report it with the X-Request-Id of this answer"))
+
+    def _give_up(self, error: GatewayError | None = None) -> None:
+        """End the connection: at once where no answer is on its way, else after that one."""
+        if self._waiter is None or self._is_answering:
+            self.close()
+        elif error is None:
+            # Nothing was asked yet, so there is nothing to answer.
+            self.force_close()
+        else:
+            self._write(self._endpoint.refused(error))
+
+    def _process_keepalive(self) -> None:
+        if self._is_answering:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def _is_idle(self) -> bool:
         """Whether all earlier requests of the connection are answered, and their answers taken."""
@@ -121,41 +273,84 @@ class Connection(web.RequestHandler):
         )
 
 
-class _OfferingParser:
+class _Way(msgspec.Struct, frozen=True):
+    """How an answer goes back. ``new_head`` is that of the request, where it may become a known one."""
+
+    is_1_1: bool
+    keeps_alive: bool
+    new_head: bytes | None
+
+
+# That of a request with a known head.
+_AS_EVER: Final = _Way(is_1_1=True, keeps_alive=True, new_head=None)
+
+
+class _Reader:
     """aiohttp's parser, which offers the connection each request before it goes into the queue."""
 
     def __init__(self, parser: HttpRequestParser, connection: Connection) -> None:
         self._feed = parser.feed_data
         self._connection = connection
-        # How much of a message's body is still to come.
-        self._owed = 0
-        self.is_at_start = True
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._body_bytes_to_come = 0
+        # False also where nobody can tell, which does no harm: then everything goes the long way.
+        self.is_between_messages = True
         self.message_consumed = parser.message_consumed
         self.pause_reading = parser.pause_reading
         self.set_upgraded = parser.set_upgraded
 
     def feed_data(self, data: bytes) -> Parsed:
-        at_start = self.is_at_start
-        parsed: Parsed = self._feed(data)
-        messages = parsed[0]
-        head = self._followed(data, messages, at_start)
-        if len(messages) == 1 and not parsed[1] and self._connection.answered(*messages[0], head):
+        in_body = not self._body.is_eof()
+        try:
+            parsed: Parsed = self._feed(data)
+        except HttpProcessingError as error:
+            self.is_between_messages = False
+            if not in_body:
+                raise
+            # It is about the body of a request that is being answered. That answer is the only one.
+            self._body.set_exception(malformed(error))
+            return _NOTHING
+        messages, is_upgraded, _ = parsed
+        head = self._keep_track(data, messages, in_body) if data else None
+        if len(messages) == 1 and not is_upgraded and self._connection.begins(*messages[0], head):
             self.message_consumed()
             return _NOTHING
         return parsed
 
-    def _followed(self, data: bytes, messages: Sequence[Message], at_start: bool) -> bytes | None:
-        """Keep account of where in a message we are; the head of the one that ``data`` is, to the byte."""
-        if not at_start:
-            self._owed = max(self._owed - len(data), _NOBODY_KNOWS)
-            self.is_at_start = self._owed == 0
-            return None
-        head, _, body = data.partition(END)
-        if len(messages) != 1 or messages[0][0].chunked:
-            self._owed = _NOBODY_KNOWS if data else 0
-            self.is_at_start = not data
-            return None
-        length = int(messages[0][0].headers.get(hdrs.CONTENT_LENGTH, 0))
-        self._owed = max(length - len(body), _NOBODY_KNOWS)
-        self.is_at_start = self._owed == 0
-        return head if self.is_at_start else None
+    def _keep_track(self, data: bytes, messages: Sequence[Message], in_body: bool) -> bytes | None:
+        """Account for where in a message we are; the head, where ``data`` is one message to the byte."""
+        head, to_come = None, None
+        if messages:
+            self._connection.head_is_whole()
+            message, self._body = messages[-1]
+            if self.is_between_messages and len(messages) == 1 and not message.chunked:
+                head, _, body = data.partition(END)
+                to_come = int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) - len(body)
+        elif not in_body:
+            to_come = -len(data)
+        elif self._body_bytes_to_come > 0:
+            to_come = self._body_bytes_to_come - len(data)
+        self._body_bytes_to_come = to_come or 0
+        self.is_between_messages = to_come == 0
+        if to_come is not None and to_come < 0:
+            # What is left over is the beginning of another head.
+            self._connection.head_is_partial(-to_come)
+        return None if to_come else head
+
+
+_PROBLEMS: Final[Sequence[tuple[type, str]]] = (
+    (LineTooLong, "a line of its head is too long"),
+    (InvalidHeader, "one of its headers is none"),
+    (PayloadEncodingError, "its body is not framed as its head says"),
+    (BadStatusLine, "its first line is none"),
+    (InvalidURLError, "its address is none"),
+)
+
+
+def malformed(error: HttpProcessingError) -> MalformedRequest:
+    """In words that repeat nothing of the request: what it broke may stand next to its key."""
+    problem = next((words for kind, words in _PROBLEMS if isinstance(error, kind)), None)
+    if problem is None:
+        # The parser's own words; what they are about follows on lines of its own.
+        problem = error.message.partition(":\n")[0].rstrip(".")
+    return MalformedRequest(f"This is not a request as HTTP/1.1 has it: {problem}. Nothing after it was read.")

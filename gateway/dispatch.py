@@ -11,22 +11,20 @@ import msgspec
 from adapters.base import Adapter, Capabilities, Capability, Network, VenueSession
 from gateway.auth import CredentialDirectory, Principal
 from gateway.clock import Clock
+from gateway.newcomers import AtTheDoor, Newcomers
 from gateway.operations.desk import OrderDesk
 from gateway.operations.table import Operation
-from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
-from gateway.orders.classification import MAX_EVIDENCE
+from gateway.operations.wire import AccountRequest, CredentialRequest, PublicRequest, Reply, Request
 from gateway.steps import within
 from gateway.timings import NOTHING, Timings
 from gateway.vault import VenueSessions
-from normalization.errors import ExchangeError, GatewayError, UnknownMarket, UnsupportedOperation
+from gateway.venue_errors import exchange_error
+from normalization.errors import GatewayError, UnknownMarket, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.resolver import Markets
 from normalization.venue_failures import (
     Reason,
-    VenueDeferred,
     VenueFailure,
-    VenueNotReached,
-    VenueRejected,
     VenueUnclear,
 )
 from storage.ports import Credential, Directory
@@ -67,6 +65,7 @@ class Dispatcher:
         adapters: Mapping[str, Adapter],
         sessions: VenueSessions,
         orders: OrderDesk,
+        newcomers: Newcomers | None = None,
         clock: Clock,
     ) -> None:
         self._directory = directory
@@ -74,6 +73,7 @@ class Dispatcher:
         self._adapters = adapters
         self._sessions = sessions
         self._orders = orders
+        self._newcomers = newcomers
         self._clock = clock
 
     async def perform(
@@ -83,12 +83,16 @@ class Dispatcher:
         if not isinstance(request, CredentialRequest):
             if isinstance(request, AccountRequest):
                 return await request.answer(AccountCaller(principal=principal, directory=self._directory))
+            if isinstance(request, PublicRequest):
+                return await request.join(AtTheDoor(self._open_door(operation), principal))
             raise TypeError(f"{operation.name} is neither an account nor a credential request")
         credential = await self._credentials.find(principal.account_id, str(request.credential_id))
         principal.require_access(credential)
         adapter = self._adapters.get(credential.exchange)
         if adapter is None:
             raise UnsupportedOperation(f"This gateway runs without {credential.exchange}")
+        if operation.only_at not in (None, credential.exchange):
+            raise _elsewhere(operation, credential)
         try:
             markets = await adapter.markets(_NETWORKS[credential.network])
             instruments = [_resolve(markets, field, name) for field, name in request.markets_named()]
@@ -114,34 +118,30 @@ class Dispatcher:
                 timings.enter(NOTHING)
                 return reply
         except VenueFailure as failure:
-            raise exchange_error(credential.exchange, failure) from failure
+            raise exchange_error(credential.exchange, failure, hint=operation.when_unknown) from failure
         except TimeoutError:
             silent = VenueUnclear(Reason.VENUE_TIMEOUT, f"no answer within {READ_TIMEOUT_S:.0f} s")
-            raise exchange_error(credential.exchange, silent) from None
+            raise exchange_error(credential.exchange, silent, hint=operation.when_unknown) from None
 
+    async def perform_public(self, operation: Operation, request: Request, peer: str) -> Reply:
+        """For somebody without a key, at ``peer``.
 
-def exchange_error(exchange: str, failure: VenueFailure) -> ExchangeError:
-    """A venue's failure of anything but a placement (the desk tells those), in the wire's words.
+        :raises RateLimited: too often from there.
+        """
+        if not isinstance(request, PublicRequest):
+            raise TypeError(f"{operation.name} is not a public request")
+        newcomers = self._open_door(operation)
+        newcomers.charge(peer, operation.name)
+        return await request.join(AtTheDoor(newcomers, None))
 
-    ``outcome`` is ``unknown`` where a request was sent and not answered: reads and cancels may simply be repeated.
-    """
-    outcome, prefix = _OUTCOMES.get(type(failure), ("unknown", f"{exchange} did not answer properly"))
-    return ExchangeError(
-        f"{prefix.format(exchange=exchange)}: {failure.text[:MAX_EVIDENCE]}",
-        outcome=outcome,
-        reason=failure.reason,
-        retryable=failure.retryable,
-        venue_text=failure.text if isinstance(failure, VenueRejected) else None,
-        retry_after_s=failure.retry_after_s,
-    )
+    def _open_door(self, operation: Operation) -> Newcomers:
+        """:raises UnsupportedOperation: nobody signs up here."""
+        if self._newcomers is None:
+            raise UnsupportedOperation(f"This gateway has no {operation.name}.")
+        return self._newcomers
 
 
 _NETWORKS: Final = {network.value: network for network in Network}
-_OUTCOMES: Final = {
-    VenueRejected: ("rejected", "{exchange} refused"),
-    VenueNotReached: ("not_sent", "{exchange} could not be reached"),
-    VenueDeferred: ("not_sent", "{exchange} takes no requests just now"),
-}
 
 
 def _may_use(principal: Principal, credential: Credential) -> bool:
@@ -157,6 +157,13 @@ def _resolve(markets: Markets, field: str, name: str) -> Instrument:
         return markets.resolve(name)
     except UnknownMarket as unknown:
         raise unknown.at(field) from None
+
+
+def _elsewhere(operation: Operation, credential: Credential) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        f"{operation.name} is for credentials of {operation.only_at}; this one is of {credential.exchange}.",
+        details={"exchange": credential.exchange, "operation": operation.name},
+    )
 
 
 def _unsupported(operation: Operation, capability: Capability, adapter: Adapter) -> UnsupportedOperation:

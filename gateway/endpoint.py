@@ -80,12 +80,19 @@ class Endpoint:
             admission.under_way -= 1
         return self._finished(answer, trace)
 
+    def refused(self, error: GatewayError) -> WrittenAtOnce:
+        """The answer to what never became a request. The connection does not outlive it."""
+        answer = self._finished(refusal(error), Trace(new_request_id(), self._clock))
+        answer.is_last = True
+        return answer
+
     def takes(self, message: RawRequestMessage, length: int) -> bool:
         """Whether all that the head says is what ``answer`` takes for granted; ``length`` is the body's."""
         headers = message.headers
         return (
             message.path == PATH
             and message.method == hdrs.METH_POST
+            and not message.upgrade
             and length <= self._max_body_bytes
             and _is_json(headers.get(hdrs.CONTENT_TYPE))
             and hdrs.CONTENT_ENCODING not in headers
@@ -218,11 +225,12 @@ class WrittenAtOnce:
     length is added to them.
     """
 
-    __slots__ = ("_lines", "body", "keep_alive", "status")
+    __slots__ = ("_lines", "body", "is_last", "keep_alive", "status")
 
     def __init__(self, status: int, lines: str, body: bytes) -> None:
         self.status = status
         self.keep_alive = False
+        self.is_last = False
         self._lines = lines
         self.body = body
 
@@ -232,11 +240,11 @@ class WrittenAtOnce:
         :raises ConnectionError: the client is gone.
         """
         # Nobody knows where the next message would begin after a body that broke off.
-        self.keep_alive = request.keep_alive and request.content.exception() is None
+        self.keep_alive = request.keep_alive and not self.is_last and request.content.exception() is None
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        is_1_1 = request.version >= HttpVersion11
+        is_1_1 = request.version >= HttpVersion11 or self.is_last
         written = self.head(is_1_1=is_1_1, keep_alive=self.keep_alive)
         transport.write(written if request.method == hdrs.METH_HEAD else written + self.body)
         if request.protocol.writing_paused:

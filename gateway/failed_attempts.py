@@ -34,7 +34,7 @@ class FailedAttempts:
 
     def refusal(self, peer: str) -> RateLimited | None:
         """What to answer an address that has failed too often; None when it has not."""
-        window = self._windows.get(_site(peer))
+        window = self._windows.get(site_of(peer))
         now = self._clock.monotonic()
         if window is None or now >= window.ends_at or window.failures < FAILURES_PER_WINDOW:
             return None
@@ -45,7 +45,7 @@ class FailedAttempts:
 
     def count(self, peer: str) -> None:
         """One more failure."""
-        site = _site(peer)
+        site = site_of(peer)
         now = self._clock.monotonic()
         window = self._windows.get(site)
         if window is None or now >= window.ends_at:
@@ -56,7 +56,7 @@ class FailedAttempts:
         window.failures += 1
 
 
-def _site(peer: str) -> str:
+def site_of(peer: str) -> str:
     """The address, or its network where one host has billions of them to choose from."""
     try:
         address = ipaddress.ip_address(peer)

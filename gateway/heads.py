@@ -54,6 +54,9 @@ class Heads:
         self._hash = hashlib.blake2b(key=os.urandom(32), digest_size=16)
         self._met: dict[bytes, Head | None] = {}
 
+    def __len__(self) -> int:
+        return len(self._met)
+
     def find(self, head: bytes) -> Head | None:
         name = self._hash.copy()
         name.update(head)

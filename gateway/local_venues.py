@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 import structlog
 from aiohttp import web
 
+from adapters.milo.api import EXCHANGE as MILO
 from sandbox.milo.agents.model_config import ModelConfig
 from sandbox.milo.local import NOTICE, local_milo, open_venue
 from sandbox.milo.venue import MiloVenue
 from sandbox.wires.local import OPENERS
 
 LOOPBACK: Final = "127.0.0.1"
-MILO: Final = "milo"
 ALL: Final = (*OPENERS, MILO)
 
 Listeners = Mapping[str, socket.socket]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
@@ -67,24 +67,21 @@ class RequestCounts(Collector):
 
 
 class LimitChecks(Collector):
-    """Requests whose limits were checked: ``by`` all workers together (``shared``) or this one alone (``local``)."""
+    """Requests whose limits were checked, by who did and what came of it: counted elsewhere, told as a metric."""
 
-    def __init__(self) -> None:
-        self._checks: defaultdict[tuple[str, str], int] = defaultdict(int)
-
-    def add(self, by: str, outcome: str) -> None:
-        self._checks[by, outcome] += 1
+    def __init__(self, checks: Mapping[tuple[str, str], int]) -> None:
+        self._checks = checks
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        checks = CounterMetricFamily(
+        told = CounterMetricFamily(
             "venuegate_limit_checks_total",
             "Requests by how their limits were checked (shared or local) and what came of it: admitted,"
             " near_limit (admitted with less than a fifth of a window left) or refused.",
             labels=("by", "outcome"),
         )
-        for labels, count in list(self._checks.items()):
-            checks.add_metric(labels, count)
-        yield checks
+        for labels, count in self._checks.items():
+            told.add_metric(labels, count)
+        yield told
 
 
 class Metrics:
@@ -97,10 +94,6 @@ class Metrics:
         self.registry.register(requests)
         self.request = requests.add
         """``request(operation, code, seconds)`` counts an answer; ``operation`` is empty where it was never known."""
-        limit_checks = LimitChecks()
-        self.registry.register(limit_checks)
-        self.limit_check = limit_checks.add
-        """``limit_check(by, outcome)``, where limits are shared."""
         self.limits_away = Gauge(
             "venuegate_limits_away",
             "1 while this worker counts its share of each limit by itself, because Redis does not answer.",

@@ -16,8 +16,9 @@ from gateway.clock import Clock
 from gateway.dispatch import Dispatcher
 from gateway.limits import Limiter, LimitExceeded, Usage
 from gateway.operations.table import Operation
+from gateway.operations.wire import Reply
 from gateway.timings import NOTHING, Timings
-from normalization.errors import GatewayError, InternalError, ServiceUnavailable
+from normalization.errors import GatewayError, InternalError, MissingApiKey, ServiceUnavailable
 from storage.ports import StorageUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -32,9 +33,12 @@ class Credentials(NamedTuple):
 
 
 class Trace:
-    """What is learnt of one request on its way, for its headers, metrics and log line."""
+    """What is learnt of one request on its way, for its headers, metrics and log line.
 
-    __slots__ = ("operation", "principal", "request_id", "started", "timings", "usage")
+    ``newcomer`` is what somebody was answered who showed no key.
+    """
+
+    __slots__ = ("newcomer", "operation", "principal", "request_id", "started", "timings", "usage")
 
     def __init__(self, request_id: str, clock: Clock) -> None:
         self.request_id = request_id
@@ -43,9 +47,10 @@ class Trace:
         self.principal: Principal | None = None
         self.usage: Usage | None = None
         self.operation = ""
+        self.newcomer: Reply | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     error: GatewayError | None = None
@@ -87,22 +92,44 @@ class Pipeline:
             envelope = self._codec.read(body)
             operation = envelope.operation
             trace.operation = operation.name
-            principal.require_operation(operation.name, operation.minimum_tier)
+            principal.require_operation(operation.name, operation.minimum_tier, explicit_only=operation.explicit_only)
             request = envelope.request()
             reply = await self._dispatcher.perform(principal, operation, request, timings, confirmed=confirmed)
             return Answer(reply.http_status, codec.encode(reply))
-        except LimitExceeded as error:
-            trace.usage = error.usage
-            return refusal(error)
-        except GatewayError as error:
-            return refusal(error)
-        except StorageUnavailable as problem:
+        except MissingApiKey as missing:
+            return await self._without_a_key(credentials.peer, body, trace, missing)
+        except Exception as problem:
+            return _failed(problem, trace)
+
+    async def _without_a_key(self, peer: str, body: bytes, trace: Trace, missing: MissingApiKey) -> Answer:
+        """Somebody who shows no key may ask for what is public, and hears of nothing else but that."""
+        operation = self.asked_for(body)
+        if operation is None or not operation.public:
+            return refusal(missing)
+        trace.operation = operation.name
+        try:
+            reply = await self._dispatcher.perform_public(operation, self._codec.read(body).request(), peer)
+        except Exception as problem:
+            return _failed(problem, trace)
+        trace.newcomer = reply
+        return Answer(reply.http_status, codec.encode(reply))
+
+
+def _failed(problem: Exception, trace: Trace) -> Answer:
+    """What came of a request that was not carried out."""
+    match problem:
+        case LimitExceeded():
+            trace.usage = problem.usage
+            return refusal(problem)
+        case GatewayError():
+            return refusal(problem)
+        case StorageUnavailable():
             _log.error("storage unavailable", request=trace.request_id, problem=problem.problem, advice=problem.advice)
             return refusal(
                 ServiceUnavailable("The gateway's storage is unavailable: nothing was sent", retry_after_s=1)
             )
-        except Exception:
-            _log.exception("request failed", request=trace.request_id, operation=trace.operation)
+        case _:
+            _log.error("request failed", request=trace.request_id, operation=trace.operation, exc_info=problem)
             return refusal(InternalError(f"Gateway error: report it with request id {trace.request_id}"))
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.keyring import MAKE_MASTER_KEY, MasterKeyFile, MasterKeySource, MasterKeyText
 from sandbox.milo.agents.model_config import ModelConfig
+from storage.ports import Tier
 from storage.redis_store import address
 from storage.redis_store.address import RedisAddress
 
@@ -38,15 +39,18 @@ _KNOWN: Final = (
     "log_format",
     "max_body_bytes",
     "max_in_flight",
+    "max_connections",
     "redis_url",
     "database_url",
     "milo_model_url",
     "milo_model_name",
     "milo_model_key",
     "milo_model_timeout_s",
+    "signup_tier",
 )
 NO_PUBLIC_CHAIN: Final = "nothing here speaks to a public chain: the local Milo has its own, inside the process"
 _MAX_DIGITS: Final = 9
+_SIGNUP_TIERS: Final = {**{tier.value: tier for tier in Tier}, "off": None}
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
@@ -76,9 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``port`` 0 takes any free port; ``metrics_port`` None serves no metrics (the variable says 0). ``public_url`` is how
     clients reach the gateway, without a slash at its end, or None where that is the address it listens on.
-    ``max_in_flight`` requests are served at once; more are refused. ``database_url`` None keeps everything in the data
-    directory. ``redis`` is where limits are counted; None: in this process. ``milo_model`` answers in the local Milo's
-    conversations, None for its built-in analyst. ``warnings`` are for the log.
+    ``max_in_flight`` requests are served at once, on at most ``max_connections``; more are refused. ``database_url``
+    None keeps everything in the data directory. ``redis`` is where limits are counted; None: in this process.
+    ``milo_model`` answers in the local Milo's conversations, None for its built-in analyst. ``warnings`` are for the
+    log.
     """
 
     host: str
@@ -94,9 +99,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     max_body_bytes: int
     max_in_flight: int
+    max_connections: int
     redis: RedisAddress | None
     database_url: DatabaseUrl | None
     milo_model: ModelConfig | None
+    signup_tier: Tier | None
     warnings: tuple[str, ...]
 
     @classmethod
@@ -127,9 +134,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=reader.choice("log_format", "text" if demo else "json", LOG_FORMATS),
             max_body_bytes=reader.number("max_body_bytes", 65_536, 1_024, 1_048_576),
             max_in_flight=reader.number("max_in_flight", 1_024, 1, 100_000),
+            max_connections=reader.number("max_connections", 10_000, 1, 1_000_000),
             redis=redis,
             database_url=reader.database_url("database_url"),
             milo_model=_milo_model(reader),
+            signup_tier=_signup_tier(reader, demo),
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)
@@ -226,6 +235,11 @@ def _milo_model(reader: _Reader) -> ModelConfig | None:
     except ValueError:
         reader.complain("milo_model_url", "expected an address such as https://models.example.com/v1")
         return None
+
+
+def _signup_tier(reader: _Reader, demo: bool) -> Tier | None:
+    """Strangers who make themselves an account are the operator's to allow."""
+    return _SIGNUP_TIERS[reader.choice("signup_tier", Tier.BUILDER if demo else "off", tuple(_SIGNUP_TIERS))]
 
 
 def _refuse_a_public_chain(reader: _Reader, environ: Mapping[str, str]) -> None:

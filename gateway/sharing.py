@@ -12,7 +12,7 @@ import structlog
 
 from adapters.ccxt_venues.shared_nonces import OWN, PERIOD, SHARED, SharedNonces
 from gateway.clock import Clock
-from gateway.metrics import Metrics
+from gateway.metrics import LimitChecks, Metrics
 from gateway.shared_limits.limiter import SharedLimiter
 from gateway.shared_limits.live_workers import LiveWorkers
 from storage.ports import StorageUnavailable
@@ -38,7 +38,7 @@ class Sharing:
         stores.directory.on_change = redis.news.announce
 
     def measured_by(self, metrics: Metrics) -> None:
-        self.limiter.note = metrics.limit_check
+        metrics.registry.register(LimitChecks(self.limiter.checks))
         metrics.limits_away.set_function(lambda: self.limiter.is_away)
         metrics.redis_failures.set_function(lambda: self.limiter.failures)
         metrics.redis_lost.set_function(lambda: self.limiter.times_lost)

@@ -1,6 +1,6 @@
 """Coroutines that are begun where they are called, and cost a task or a timer only when they have to wait.
 
-Most of what is done for a request never waits for anything. A task for it, with its turns of the event loop, would
+Much of what is done for a request never waits for anything. A task for it, with its turns of the event loop, would
 cost as much as the work itself, and so would a timer that is set and taken back each time. So the first step, up to the
 first wait, is run in place. Where that was all, nothing else is paid for.
 """
@@ -27,8 +27,8 @@ _leave: Final = cast("Callable[[Any, Any], None]", _leave_task)
 class Steps(Generic[T]):
     """A coroutine taken apart: ``next(steps.left, _ENDED)`` runs it to its next wait, and tells what it waits for.
 
-    Once it has ended, ``result`` is there. To be told of the end by an exception, as ``send`` does, costs more than
-    most steps do themselves.
+    Once it has ended, ``result`` is there. To be told of the end by an exception, as by ``send``, costs more than many
+    a step does itself.
     """
 
     __slots__ = ("left", "result")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, cast
 
+import structlog
 from aiohttp import web
 
+from adapters.milo.api import EXCHANGE as MILO
 from gateway import codec, pages
-from gateway.connection import Connection, Server
+from gateway.connection import Server
 from gateway.endpoint import PATH, new_request_id
-from gateway.local_venues import MILO
 from gateway.workers.forwarding import add_forwarding
 from normalization.errors import NotFound
 from sandbox.milo.app import add_routes as add_milo_routes
@@ -19,15 +22,20 @@ from sandbox.milo.routes import PREFIX as MILO_PREFIX
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
-KEEP_ALIVE_S: Final = 60.0
+_log = structlog.get_logger(__name__)
+
+# Databases, venues, other listeners.
+_OTHER_FILES: Final = 512
+# After orders were drained only reads may be under way, which have a deadline of their own.
+STOP_WITHIN_S: Final = 10.0
 _V1_PATHS: Final = frozenset({PATH, PATH + "/"})
 _MCP_PATHS: Final = frozenset({"/mcp", "/mcp/"})
 
 
 class Sites:
-    """What listens, and where."""
+    """What listens, and where. ``pages`` makes the application behind ``runner`` and does not listen itself."""
 
-    def __init__(self, runner: web.BaseRunner, pages: web.AppRunner, metrics: web.AppRunner | None) -> None:
+    def __init__(self, runner: web.BaseRunner, pages: web.BaseRunner, metrics: web.BaseRunner | None) -> None:
         self._runner = runner
         self._pages = pages
         self._metrics = metrics
@@ -53,6 +61,22 @@ class Sites:
             await self._metrics.cleanup()
 
 
+def room_for_connections(wanted: int) -> int:
+    """How many there may be: at most as many as the system lets this process have open, which is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft < needed:
+        more = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        # Some systems have a lower limit than the one that they tell.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    room = max(1, min(wanted, soft - _OTHER_FILES))
+    if room < wanted:
+        _log.warning("fewer connections than set: the system lets us have only so many files open", room=room)
+    return room
+
+
 async def make_site(gateway: Gateway) -> Sites:
     """Start listening.
 
@@ -61,7 +85,7 @@ async def make_site(gateway: Gateway) -> Sites:
     settings = gateway.settings
     pages_runner = web.AppRunner(_application(gateway), access_log=None)
     await pages_runner.setup()
-    runner = web.ServerRunner(_server(pages_runner, gateway))
+    runner = web.ServerRunner(_server(pages_runner, gateway), shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     metrics = None
     try:
@@ -72,10 +96,7 @@ async def make_site(gateway: Gateway) -> Sites:
             await metrics.setup()
             await _metrics_site(gateway, metrics).start()
     except OSError:
-        await runner.cleanup()
-        await pages_runner.cleanup()
-        if metrics is not None:
-            await metrics.cleanup()
+        await Sites(runner, pages_runner, metrics).close()
         raise
     return Sites(runner, pages_runner, metrics)
 
@@ -88,9 +109,6 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
     route, endpoint, mcp = pages.request_handler, gateway.endpoint, gateway.mcp
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
-        begun = cast(Connection, request.protocol).take_begun()
-        if begun is not None:
-            return cast("Awaitable[web.StreamResponse]", begun.rest())
         # Almost every request is for exactly /v1; an address of another form is taken apart first.
         is_v1 = request.raw_path == PATH or request.path in _V1_PATHS
         if not is_v1 and request.path not in _MCP_PATHS:
@@ -99,7 +117,11 @@ def _server(runner: web.AppRunner, gateway: Gateway) -> Server:
         return cast("Awaitable[web.StreamResponse]", endpoint(request) if is_v1 else mcp(request))
 
     return Server(
-        handle, gateway.endpoint, request_factory=pages.request_factory, access_log=None, keepalive_timeout=KEEP_ALIVE_S
+        handle,
+        gateway.endpoint,
+        max_connections=room_for_connections(gateway.settings.max_connections),
+        request_factory=pages.request_factory,
+        access_log=None,
     )
 
 

@@ -11,10 +11,10 @@ from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.orders.confirmation import ConfirmationRequired
 from gateway.pipeline import Answer, Credentials, Pipeline, Trace
-from mcp_server import results
+from mcp_server import payments, results
 from mcp_server.catalog import MINIMUM_TIER, Catalog, Groups, Tool, tier_refusal
 from mcp_server.protocol import INVALID_PARAMS, Message, RpcError, members_of
-from normalization.errors import TierInsufficient, UnknownOperation
+from normalization.errors import PaymentRequired, TierInsufficient, UnknownOperation
 
 # No operation is called like that: a name that is no tool's must not become an operation's.
 _NO_OPERATION: Final = "tools/"
@@ -45,15 +45,22 @@ class ToolCall(msgspec.Struct, frozen=True):
         except (msgspec.DecodeError, RecursionError):
             return self.arguments
 
+    def takes(self, field: str) -> bool:
+        return self.tool is not None and field in self.tool.operation.request.__struct_fields__
+
     def with_client_order_id(self, client_order_id: str) -> ToolCall:
         """The same call under that id, unless it has one of its own already, or takes none."""
-        if self.tool is None or "client_order_id" not in self.tool.operation.request.__struct_fields__:
+        if not self.takes("client_order_id"):
             return self
+        return self.with_argument("clientOrderId", msgspec.json.encode(client_order_id))
+
+    def with_argument(self, name: str, value: bytes) -> ToolCall:
+        """The same call with that argument, JSON, unless it has it already."""
         members = dict(members_of(msgspec.Raw(self.arguments)))
-        given = members.get("clientOrderId")
+        given = members.get(name)
         if given is not None and bytes(given) != b"null":
             return self
-        members["clientOrderId"] = msgspec.Raw(msgspec.json.encode(client_order_id))
+        members[name] = msgspec.Raw(value)
         return msgspec.structs.replace(self, arguments=msgspec.json.encode(members))
 
 
@@ -75,7 +82,9 @@ class ToolCalls:
         arguments = b"{}" if raw is None or bytes(raw) == b"null" else bytes(raw)
         if not arguments.startswith(b"{"):
             raise RpcError(INVALID_PARAMS, "Invalid params: arguments must be an object", id=message.id)
-        return ToolCall(name, self._catalog.find(name, groups), arguments)
+        call = ToolCall(name, self._catalog.find(name, groups), arguments)
+        payment = payments.in_meta(message) if call.takes(payments.ARGUMENT) else None
+        return call if payment is None else call.with_argument(payments.ARGUMENT, payment)
 
     async def perform(
         self, call: ToolCall, credentials: Credentials, trace: Trace, *, confirmed: bool = False
@@ -93,7 +102,7 @@ class ToolCalls:
             raise answer.error
         if call.tool is None and isinstance(answer.error, UnknownOperation):
             return None
-        return _result(answer, trace.principal)
+        return _result(answer, trace.principal, call)
 
     def unknown(self, call: ToolCall) -> str:
         nearest = self._catalog.nearest(call.name)
@@ -101,10 +110,14 @@ class ToolCalls:
         return f"There is no tool {call.name[:64]!a}. {hint}"
 
 
-def _result(answer: Answer, principal: Principal | None) -> bytes:
+def _result(answer: Answer, principal: Principal | None, call: ToolCall) -> bytes:
     error = answer.error
     if error is None:
-        return results.of_body(answer.body, is_error=False)
+        result = results.of_body(answer.body, is_error=False)
+        receipt = payments.receipt_in(answer.body) if call.takes(payments.ARGUMENT) else None
+        return result if receipt is None else results.with_meta(result, payments.RECEIPT, receipt)
+    if isinstance(error, PaymentRequired):
+        return payments.refusal(error, call.name)
     if isinstance(error, TierInsufficient) and principal is not None and principal.tier.rank < MINIMUM_TIER.rank:
         return results.of_error(tier_refusal(principal))
     return results.of_error(error)

@@ -26,6 +26,7 @@ GROUP_WORDS: Final[Mapping[Group, str]] = {
     Group.ACCOUNT: "account",
     Group.PLACEMENT: "orders",
     Group.MANAGEMENT: "manage",
+    Group.MILO: "milo",
 }
 _UNKNOWN: Final = " Status UNKNOWN: it may be live, so ask getOrder and never place it anew."
 _SHAPES: Final = 1_024
@@ -88,8 +89,9 @@ class Catalog:
 
 _INSTRUCTIONS: Final = (
     "Trading on many venues through one set of tools. Call listCredentials first: almost every tool needs a "
-    "credentialId. Markets are written like BTC-USD-PERP; getMarkets has them with their steps. Prices, sizes and "
-    'money are decimal strings; a size is in base units ("0.01" is 0.01 BTC, not dollars). A price or size off the '
+    "credentialId. Without a key, sign up: miloRequestSiwxMessage, then miloSignup. Markets are written like "
+    "BTC-USD-PERP; getMarkets has them with their steps. Prices, sizes and money are decimal strings; a size is in "
+    'base units ("0.01" is 0.01 BTC, not dollars). A price or size off the '
     "market's step is refused with the nearest valid one, never rounded. Choose a clientOrderId before you place an "
     "order; after an error or silence repeat the same call with the same clientOrderId, which never places a second "
     "order. The status UNKNOWN means that the order may be live: ask getOrder with its clientOrderId, and never "
@@ -169,4 +171,5 @@ def _may_use(principal: Principal | None, tool: Tool, groups: Groups | None) -> 
     if principal is None:
         return operation.public
     allowed = principal.scopes.operations
-    return principal.tier.rank >= operation.minimum_tier.rank and (allowed is None or operation.name in allowed)
+    is_in_scope = not operation.explicit_only if allowed is None else operation.name in allowed
+    return principal.tier.rank >= operation.minimum_tier.rank and is_in_scope

@@ -15,10 +15,15 @@ _MODERN: Final = (
 )
 
 
+_WITH_META: Final = b'{"_meta":{'
+
+
 def complete(value: bytes, *, modern: bool) -> bytes:
     """A result, a JSON object, with what the later era wants to be in each."""
     if not modern:
         return value
+    if value.startswith(_WITH_META):
+        return _MODERN[:-1] + b"," + value.removeprefix(_WITH_META)
     return _MODERN + (b"}" if value == b"{}" else b"," + value[1:])
 
 
@@ -31,6 +36,11 @@ def of_body(body: bytes, *, is_error: bool) -> bytes:
         + body
         + (b',"isError":true}' if is_error else b',"isError":false}')
     )
+
+
+def with_meta(value: bytes, name: str, told: bytes) -> bytes:
+    """A result with one more thing to tell beside it; ``told`` is JSON."""
+    return _WITH_META + msgspec.json.encode(name) + b":" + told + b"}," + value[1:]
 
 
 def of_error(error: GatewayError) -> bytes:

@@ -8,10 +8,12 @@ from typing import Final
 import msgspec
 import structlog
 from aiohttp import hdrs, web
+from msgspec import UNSET
 from multidict import istr
 
 from gateway.clock import Clock
 from gateway.endpoint import new_request_id, shown_credentials
+from gateway.operations.milo.signup import SignupReply
 from gateway.pipeline import Trace
 from mcp_server import confirmations, protocol, results
 from mcp_server.answers import Answers
@@ -194,7 +196,18 @@ class McpServer:
         elif not shows_key(asked.credentials):
             self._callers.session(None, None, asked.id)
         with self.sessions.in_use(session):
-            return await self._answers.answer(asked, call, session)
+            reply = await self._answers.answer(asked, call, session)
+            if session is not None:
+                await self._let_in(session, asked.trace.newcomer)
+            return reply
+
+    async def _let_in(self, session: Session, joined: object) -> None:
+        """A session over which somebody has signed up is theirs from then on."""
+        if not isinstance(joined, SignupReply) or joined.account_id is None or joined.api_key is UNSET:
+            return
+        if session.account_id is None:
+            await session.becomes(joined.account_id, joined.api_key)
+            await self.sessions.share(session)
 
     def _result(self, asked: Asked, value: bytes, more: str = "") -> Reply:
         body = protocol.result(asked.id, results.complete(value, modern=asked.modern))

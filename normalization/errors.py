@@ -11,8 +11,10 @@
     │   ├── InvalidApiKey                  INVALID_API_KEY
     │   ├── KeyRevoked                     KEY_REVOKED
     │   └── KeyExpired                     KEY_EXPIRED
+    ├── PaymentRequired               402  PAYMENT_REQUIRED
     ├── RateLimited                   429  RATE_LIMITED
     ├── RequestError                  400
+    │   ├── MalformedRequest               MALFORMED_REQUEST
     │   ├── InvalidJson                    INVALID_JSON
     │   ├── MissingOperation               MISSING_OPERATION
     │   ├── UnknownOperation               UNKNOWN_OPERATION
@@ -25,6 +27,7 @@
     │   └── ExchangeNotAllowed             EXCHANGE_NOT_ALLOWED
     ├── CredentialNotFound            404  CREDENTIAL_NOT_FOUND
     ├── ClientOrderIdConflict         409  CLIENT_ORDER_ID_CONFLICT
+    ├── AlreadyRegistered             409  ALREADY_REGISTERED
     ├── UnsupportedOperation          422  UNSUPPORTED_OPERATION
     ├── ExchangeError                 502  EXCHANGE_ERROR
     ├── ServiceUnavailable            503  SERVICE_UNAVAILABLE
@@ -113,6 +116,12 @@ class KeyExpired(AuthenticationError):
     code = "KEY_EXPIRED"
 
 
+class PaymentRequired(GatewayError):
+    """The exchange wants to be paid for this first; details say what, to whom, and what to send with the retry."""
+
+    code, status = "PAYMENT_REQUIRED", 402
+
+
 class RateLimited(GatewayError):
     """The account used up its minute or its day; Retry-After says how long to wait."""
 
@@ -121,6 +130,12 @@ class RateLimited(GatewayError):
 
 class RequestError(GatewayError):
     status = 400
+
+
+class MalformedRequest(RequestError):
+    """The bytes are no HTTP request that can be told from what follows it; the connection is closed."""
+
+    code = "MALFORMED_REQUEST"
 
 
 class InvalidJson(RequestError):
@@ -215,6 +230,12 @@ class ClientOrderIdConflict(GatewayError):
     """The clientOrderId was used before, with other parameters."""
 
     code, status = "CLIENT_ORDER_ID_CONFLICT", 409
+
+
+class AlreadyRegistered(GatewayError):
+    """The wallet that signs up belongs to a user of the exchange already."""
+
+    code, status = "ALREADY_REGISTERED", 409
 
 
 class UnsupportedOperation(GatewayError):

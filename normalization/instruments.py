@@ -38,6 +38,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
     ``contract_multiplier`` base units (1,000 for a ``kPEPE`` listed as ``PEPE``), and ``size`` is in what the venue
     trades: contracts. A step that is not a positive number of sane size is a ValueError: nothing could be checked.
     Where ``max_price_digits`` is set, a price that is not whole has at most that many significant digits.
+    ``asset_class`` is the venue's word for what kind of asset the base is, where it has any.
     """
 
     exchange: str
@@ -53,6 +54,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=True):
     contract_multiplier: Decimal = ONE
     max_leverage: int = 1
     max_price_digits: int | None = None
+    asset_class: str = ""
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "lot_size", "contract_multiplier"):

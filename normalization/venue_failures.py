@@ -3,6 +3,7 @@
     VenueFailure
     ├── VenueNotReached     the request provably never left: DNS, refused, connect timeout, TLS handshake
     ├── VenueRejected       a code on the adapter's own allow-list, in a well-formed reply: it did not happen
+    │   └── VenuePaymentRequired    it would happen if it was paid for
     ├── VenueDeferred       refused before acceptance: rate limit, nonce too old
     ├── VenueDuplicate      duplicate client id or nonce used: an earlier try of ours landed
     └── VenueUnclear        it was sent and nobody knows
@@ -12,8 +13,9 @@ An exception that is none of these is treated as ``VenueUnclear`` by the classif
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Reason(StrEnum):
@@ -37,6 +39,10 @@ class Reason(StrEnum):
     REQUEST_EXPIRED = "REQUEST_EXPIRED"
     AUTHENTICATION_FAILED = "AUTHENTICATION_FAILED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
+    PAYMENT_REQUIRED = "PAYMENT_REQUIRED"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
     VENUE_RATE_LIMITED = "VENUE_RATE_LIMITED"
     VENUE_UNREACHABLE = "VENUE_UNREACHABLE"
     VENUE_TIMEOUT = "VENUE_TIMEOUT"
@@ -79,6 +85,14 @@ class VenueNotReached(VenueFailure):
 
 class VenueRejected(VenueFailure):
     pass
+
+
+class VenuePaymentRequired(VenueRejected):
+    """``terms`` says what to pay, to whom and how to prove it, in the venue's own fields."""
+
+    def __init__(self, text: str, terms: Mapping[str, Any]) -> None:
+        super().__init__(Reason.PAYMENT_REQUIRED, text)
+        self.terms = terms
 
 
 class VenueDeferred(VenueFailure):

@@ -10,5 +10,6 @@
     bridge                      venues whose wire ccxt speaks for us: a further one is a file such as ``aster.py``
 
 A further venue through the bridge: its capabilities, credential fields and ``Quirks`` in a file of its own, its codes
-in ``errors/VENUE.json``, a line in ``rows.py``, and a test of the bytes that leave.
+in ``errors/VENUE.json``, a line in ``rows.py``, and its words in ``tests/adapters/ccxt/recorded``: the contract suite
+and what is asked of every bridged venue then run on it.
 """

@@ -69,10 +69,12 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
 
 
 def _balance(document: Document) -> Balance:
-    """Of the dollars that it takes as collateral; each counts as one."""
+    """Of the dollars that it takes as collateral: each counts as one. Those that an account lacks are listed too."""
     assets = [asset for asset in document if asset.get("marginAvailable") and asset["asset"].startswith("USD")]
+    if not assets:
+        raise ValueError("no collateral is told")
     equity = sum((exact(a["crossWalletBalance"]) + exact(a["crossUnPnl"]) for a in assets), ZERO)
-    free = max((exact(a["availableBalance"]) for a in assets), default=ZERO)
+    free = max(exact(a["availableBalance"]) for a in assets)
     return Balance(equity=equity, free_collateral=free, account_value=equity)
 
 

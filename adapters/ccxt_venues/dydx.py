@@ -28,9 +28,11 @@ from adapters.base import (
     TriggerSource,
 )
 from adapters.ccxt_venues.bech32 import bech32
+from adapters.ccxt_venues.bridge import raw
 from adapters.ccxt_venues.bridge.quirks import Document, Quirks, Requirement, rests
+from adapters.ccxt_venues.bridge.raw import RawSession
 from adapters.ccxt_venues.bridge.service import bridged
-from adapters.ccxt_venues.bridge.session import BridgedSession, done, understood
+from adapters.ccxt_venues.bridge.session import done, understood
 from adapters.ccxt_venues.checks import check
 from adapters.ccxt_venues.link import before_sending
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded, shortened
@@ -44,13 +46,12 @@ from normalization.orders import (
     Order,
     OrderStatus,
     OrderType,
-    PositionSide,
     Side,
     Stop,
     TakeProfit,
     TimeInForce,
 )
-from normalization.venue_failures import Reason, VenueRejected, VenueUnclear
+from normalization.venue_failures import Reason, VenueRejected
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE - {Capability.PROTECTION, Capability.FEES, Capability.LEVERAGE},
@@ -91,7 +92,7 @@ _PAGE: Final = 100
 _PARTS: Final = {"/orderbooks/": {"bids", "asks"}, "/candles/": {"candles"}}
 
 _SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
-_POSITION_SIDES: Final = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
+_SIGNS: Final = {"LONG": 1, "SHORT": -1}
 _KINDS: Final = {
     "LIMIT": OrderType.LIMIT,
     "MARKET": OrderType.MARKET,
@@ -197,7 +198,7 @@ def _expiry(submission: Submission, now_ms: int) -> dict[str, Any]:
     return {} if rests(submission) else {"goodTillBlock": _height.get() + _BLOCKS}
 
 
-class DydxSession(BridgedSession):
+class DydxSession(RawSession):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._subaccount = int(self._exchange.options["subAccountId"])
@@ -236,9 +237,13 @@ class DydxSession(BridgedSession):
             self._read(asked, lambda reply: reply["positions"]),
             self._read(self._exchange.indexer_get_perpetualmarkets(), _markets),
         )
-        listed = self._by_name
-        found = understood(lambda: [_position(r, listed[r["market"]], markets) for r in held if r["market"] in listed])
-        return [position for position in found if instrument is None or position.symbol == instrument.symbol]
+        found = understood(
+            lambda: [
+                _position(row, self._instrument(row["market"]), markets)
+                for row in self._on_known_markets(held, "market")
+            ]
+        )
+        return raw.on(instrument, found)
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         request: dict[str, Any] = dict(self._account)
@@ -251,7 +256,7 @@ class DydxSession(BridgedSession):
             )
         )
         orders = {order.order_id: order for orders in told for order in orders}
-        return [order for order in orders.values() if instrument is None or order.symbol == instrument.symbol]
+        return raw.on(instrument, orders.values())
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
         request = {
@@ -277,8 +282,7 @@ class DydxSession(BridgedSession):
                 if refusal.reason is not Reason.ORDER_NOT_FOUND:
                     raise
                 continue
-            if order.client_id != client_id:
-                raise VenueUnclear(Reason.OTHER, "the venue answered with another order")
+            raw.ours(order, client_id)
             return await self._with_average(order)
         return None
 
@@ -289,8 +293,7 @@ class DydxSession(BridgedSession):
         return [_WITHDRAWS]
 
     async def place_order(self, submission: Submission) -> Order:
-        if self._now_ms() > submission.valid_until_ms:
-            raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: its time has passed")
+        raw.time_left_ms(submission, self._now_ms())
         check(submission)
         await before_sending(self._learn_account())
         height = 0 if rests(submission) else await before_sending(self._latest_height())
@@ -323,10 +326,6 @@ class DydxSession(BridgedSession):
     def _account(self) -> dict[str, Any]:
         return {"address": self._secrets["address"], "subaccountNumber": self._subaccount}
 
-    @property
-    def _by_name(self) -> Mapping[str, Instrument]:
-        return {instrument.venue_symbol: instrument for instrument in self._names.markets}
-
     async def _cancel(self, client_id: str, instrument: Instrument, kind: int) -> None:
         await self._learn_account()
         token = _height.set(await self._latest_height() if kind == _SHORT_TERM else 0)
@@ -341,9 +340,9 @@ class DydxSession(BridgedSession):
 
     async def _learn_account(self) -> None:
         """The account's number on the chain, which every signature covers: asked for once."""
-        if "dydxAccount" in self._exchange.options:
-            return
         async with self._learning:
+            if "dydxAccount" in self._exchange.options:
+                return
             request = {"dydxAddress": self._secrets["address"]}
             asked = self._exchange.noderest_get_cosmos_auth_v1beta1_account_info_dydxaddress(request)
             number = await self._read(asked, lambda reply: int(reply["info"]["account_number"]))
@@ -391,18 +390,16 @@ class DydxSession(BridgedSession):
         return str(found)
 
     def _listed_orders(self, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
-        return [self._order_of(row) for row in rows if row["ticker"] in self._by_name]
+        return [self._order_of(row) for row in self._on_known_markets(rows, "ticker")]
 
     def _order_of(self, row: Mapping[str, Any]) -> Order:
         kind = _KINDS[row["type"]]
         size, filled = positive(row["size"]), exact(row["totalFilled"])
-        if not 0 <= filled <= size:
-            raise ValueError("more was filled than there was")
         updated_ms = _milliseconds(row["updatedAt"]) if row.get("updatedAt") else self._now_ms()
         return Order(
             order_id=str(row["id"]),
             client_id=str(int(row["clientId"])),
-            symbol=self._by_name[row["ticker"]].symbol,
+            symbol=self._instrument(row["ticker"]).symbol,
             side=_SIDES[row["side"]],
             type=kind,
             size=size,
@@ -417,19 +414,16 @@ class DydxSession(BridgedSession):
     def _status(self, told: str, size: Decimal, filled: Decimal, updated_ms: int) -> OrderStatus:
         """What one node has done to an order is final once it has been in blocks for a while."""
         status = _STATUSES[told]
-        if filled == size:
-            return OrderStatus.FILLED
         if told == "BEST_EFFORT_CANCELED" and self._now_ms() - updated_ms < _SETTLED_MS:
             status = OrderStatus.OPEN
-        return OrderStatus.PARTIALLY_FILLED if status is OrderStatus.OPEN and filled else status
+        return raw.checked(status, filled, size)
 
 
 def _position(row: Mapping[str, Any], instrument: Instrument, markets: Mapping[str, Any]) -> Position:
     """Its margin follows from the market's rules: as if at the highest leverage, at all times."""
-    return Position(
-        symbol=instrument.symbol,
-        side=_POSITION_SIDES[row["side"]],
-        size=abs(exact(row["size"])),
+    return raw.position(
+        instrument,
+        signed_size=abs(exact(row["size"])) * _SIGNS[row["side"]],
         entry_price=positive(shortened(row["entryPrice"])),
         mark_price=positive(markets[row["market"]]["oraclePrice"]),
         unrealized_pnl=shortened(row["unrealizedPnl"]),

@@ -17,7 +17,7 @@ from adapters.base import (
     Submission,
     TriggerSource,
 )
-from adapters.ccxt_venues.bridge import unified
+from adapters.ccxt_venues.bridge import raw, unified
 from adapters.ccxt_venues.bridge.quirks import Document, MarkSource, Quirks, fires_on_the_way_up, rests
 from adapters.ccxt_venues.bridge.service import bridged
 from adapters.ccxt_venues.bridge.session import BridgedSession
@@ -29,7 +29,7 @@ from normalization.decimals import ZERO, trimmed
 from normalization.instruments import Instrument
 from normalization.market_data import FundingRate, MarketSummary
 from normalization.orders import Order, OrderType, Side, Stop, TakeProfit, TimeInForce
-from normalization.venue_failures import Reason, VenueRejected, VenueUnclear
+from normalization.venue_failures import Reason, VenueRejected
 
 CAPABILITIES: Final = Capabilities(
     supports=NATIVE - {Capability.PROTECTION},
@@ -167,13 +167,12 @@ class ExtendedSession(BridgedSession):
         try:
             asked = self._exchange.v1_private_get_user_orders_external_externalid({"externalId": client_id})
             if found := await self._read(asked, self._only):
-                return self._ours(found, client_id)
+                return raw.ours(found, client_id)
         except VenueRejected as refusal:
             if refusal.reason is not Reason.ORDER_NOT_FOUND:
                 raise
         history = self._exchange.fetch_orders(self._theirs(instrument), None, 100)
-        recent = await self._read(history, self._orders)
-        return next((order for order in recent if order.client_id == client_id), None)
+        return raw.labeled(await self._read(history, self._orders), client_id)
 
     async def cancel_all(self, instrument: Instrument) -> None:
         """Of one market: ``cancelAll``, which ccxt sends beside it, is the whole account's."""
@@ -191,10 +190,10 @@ class ExtendedSession(BridgedSession):
         return [_WITHDRAWS]
 
     def _order(self, order: unified.Structure) -> Order:
-        raw = order["info"]
-        if raw.get("type") != "CONDITIONAL":
+        told = order["info"]
+        if told.get("type") != "CONDITIONAL":
             return super()._order(order)
-        up = {"UP": True, "DOWN": False}[raw["trigger"].get("triggerPriceDirection") or raw["trigger"]["direction"]]
+        up = {"UP": True, "DOWN": False}[told["trigger"].get("triggerPriceDirection") or told["trigger"]["direction"]]
         kind = OrderType.STOP if up is (order["side"] == "buy") else OrderType.TAKE_PROFIT
         return unified.order_of(order, self._names, kind)
 
@@ -205,11 +204,6 @@ class ExtendedSession(BridgedSession):
     def _only(self, reply: Document) -> Order | None:
         orders = self._orders(self._exchange.parse_orders(reply["data"]))
         return orders[0] if orders else None
-
-    def _ours(self, order: Order, client_id: str) -> Order:
-        if order.client_id != client_id:
-            raise VenueUnclear(Reason.OTHER, "the venue answered with another order")
-        return order
 
     def _summaries(self, reply: Document) -> list[MarketSummary]:
         by_name = {instrument.venue_symbol: instrument.symbol for instrument in self._names.markets}

@@ -21,7 +21,7 @@ from adapters.base import (
     Submission,
     TriggerSource,
 )
-from adapters.ccxt_venues.bridge import unified
+from adapters.ccxt_venues.bridge import raw, unified
 from adapters.ccxt_venues.bridge.quirks import (
     ALL_TIMES_IN_FORCE,
     Document,
@@ -64,7 +64,7 @@ CAPABILITIES: Final = Capabilities(
 )
 
 _NO_ID: Final = ("", "0x00", "0x0")
-_LOOKS_S: Final = (0.05, 0.15, 0.4)
+_LOOKS_S: Final = (0, 0.05, 0.15, 0.4)
 _PAST_ORDERS: Final = 1_000
 _HUNDRED: Final = Decimal(100)
 _NANOSECONDS: Final = 1_000_000
@@ -178,7 +178,7 @@ class GrvtSession(BridgedSession):
         if found := await super().find_order(client_id, instrument):
             return found
         past = await self._read(self._exchange.fetch_orders(self._theirs(instrument), None, _PAST_ORDERS), self._orders)
-        return next((order for order in past if order.client_id == client_id), None)
+        return raw.labeled(past, client_id)
 
     async def place_order(self, submission: Submission) -> Order:
         until_ms = self._now_ms() + _RESTS_FOR_MS if rests(submission) else submission.valid_until_ms
@@ -195,13 +195,13 @@ class GrvtSession(BridgedSession):
         :raises VenueUnclear: it was taken, and is not to be seen yet.
         """
         for pause_s in _LOOKS_S:
+            await self._tools.sleep(pause_s)
             try:
                 found = await super().find_order(submission.client_id, submission.instrument)
             except VenueFailure:
                 found = None
             if found is not None and found.order_id not in _NO_ID:
                 return found
-            await self._tools.sleep(pause_s)
         raise VenueUnclear(Reason.OTHER, "taken, and not among the orders yet")
 
     def _order(self, order: unified.Structure) -> Order:

@@ -28,11 +28,11 @@ from adapters.base import (
     Submission,
     TriggerSource,
 )
-from adapters.ccxt_venues.bridge import unified
+from adapters.ccxt_venues.bridge import raw, unified
 from adapters.ccxt_venues.bridge.library import lacking
 from adapters.ccxt_venues.bridge.quirks import Document, MarkSource, Quirks
+from adapters.ccxt_venues.bridge.raw import RawSession
 from adapters.ccxt_venues.bridge.service import bridged
-from adapters.ccxt_venues.bridge.session import BridgedSession
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded
 from adapters.ccxt_venues.secret_checks import decimal_id, lighter_key, lighter_key_index
 from adapters.ccxt_venues.venue import Row
@@ -45,7 +45,6 @@ from normalization.orders import (
     Order,
     OrderStatus,
     OrderType,
-    PositionSide,
     PostOnly,
     Side,
     Stop,
@@ -277,7 +276,7 @@ def _expiry(submission: Submission, now_ms: int) -> dict[str, Any]:
     return {} if rests else {"orderExpiry": now_ms + _RESTS_FOR_MS}
 
 
-class LighterSession(BridgedSession):
+class LighterSession(RawSession):
     async def get_orderbook(self, instrument: Instrument, depth: int) -> OrderBook:
         """The venue lists orders, not prices."""
         request = {"market_id": instrument.venue_symbol, "limit": _BOOK_ORDERS}
@@ -313,14 +312,14 @@ class LighterSession(BridgedSession):
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         found = await self._read(self._asked_account(), lambda reply: self._positions_of(_only_account(reply)))
-        return [position for position in found if instrument is None or position.symbol == instrument.symbol]
+        return raw.on(instrument, found)
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         request = dict(self._account)
         if instrument is not None:
             request["market_id"] = instrument.venue_symbol
         orders = await self._read(self._exchange.private_get_accountactiveorders(request), self._listed_orders)
-        return [order for order in orders if instrument is None or order.symbol == instrument.symbol]
+        return raw.on(instrument, orders)
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
         request = {
@@ -338,24 +337,18 @@ class LighterSession(BridgedSession):
         if int(self._known(order_id, instrument)) < _CLIENT_IDS:
             found = await self._with_number(order_id)
         else:
-            open_orders = await self.get_open_orders(instrument)
-            found = next((order for order in open_orders if order.order_id == order_id), None)
+            found = raw.numbered(await self.get_open_orders(instrument), order_id)
         if found is None and instrument is not None:
-            past = await self._past_orders(instrument)
-            found = next((order for order in past if order_id == order.order_id), None)
+            found = raw.numbered(await self._past_orders(instrument), order_id)
         if found is None:
             raise VenueRejected(Reason.ORDER_NOT_FOUND, "the venue has no such order")
         return found
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
-        if found := await self._with_number(client_id):
-            return found
-        past = await self._past_orders(instrument)
-        return next((order for order in past if order.client_id == client_id), None)
+        return await self._with_number(client_id) or raw.labeled(await self._past_orders(instrument), client_id)
 
     async def place_order(self, submission: Submission) -> Order:
-        if self._now_ms() > submission.valid_until_ms:
-            raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: its time has passed")
+        raw.time_left_ms(submission, self._now_ms())
         return await super().place_order(submission)
 
     async def test(self) -> Sequence[str]:
@@ -394,27 +387,17 @@ class LighterSession(BridgedSession):
         return super()._acknowledged({**order, "id": submission.client_id}, submission)
 
     def _listed_orders(self, reply: Document) -> list[Order]:
-        by_id = self._by_id
-        return [
-            self._order_of(row, by_id[str(row["market_index"])])
-            for row in reply["orders"]
-            if str(row["market_index"]) in by_id and row["type"] in _KINDS
-        ]
+        rows = self._on_known_markets(reply["orders"], "market_index")
+        return [self._order_of(row) for row in rows if row["type"] in _KINDS]
 
-    @property
-    def _by_id(self) -> dict[str, Instrument]:
-        return {instrument.venue_symbol: instrument for instrument in self._names.markets}
-
-    def _order_of(self, row: Mapping[str, Any], instrument: Instrument) -> Order:
+    def _order_of(self, row: Mapping[str, Any]) -> Order:
         kind = _KINDS[row["type"]]
         size, filled = positive(row["initial_base_amount"]), exact(row["filled_base_amount"])
-        if not 0 <= filled <= size:
-            raise ValueError("more was filled than there was")
         ours = int(row["client_order_index"])
         return Order(
             order_id=str(ours or int(row["order_index"])),
             client_id=str(ours) if ours else None,
-            symbol=instrument.symbol,
+            symbol=self._instrument(row["market_index"]).symbol,
             side=Side.SELL if _flag(row["is_ask"]) else Side.BUY,
             type=kind,
             size=size,
@@ -423,14 +406,13 @@ class LighterSession(BridgedSession):
             trigger_price=positive(row["trigger_price"]) if kind in _TRIGGERED else None,
             average_price=rounded(exact(row["filled_quote_amount"]) / filled) if filled else None,
             reduce_only=_flag(row["reduce_only"]),
-            status=_status(row["status"], kind, filled),
+            status=_status(row["status"], kind, filled, size),
             created_at_ms=_milliseconds(row["created_at"]),
         )
 
     def _positions_of(self, account: Mapping[str, Any]) -> list[Position]:
-        by_id = self._by_id
-        wanted = [row for row in account["positions"] if str(row["market_id"]) in by_id and exact(row["position"])]
-        return [_position(row, by_id[str(row["market_id"])]) for row in wanted]
+        rows = self._on_known_markets(account["positions"], "market_id")
+        return [_position(row, self._instrument(row["market_id"])) for row in rows if exact(row["position"])]
 
     def _fill(self, row: Mapping[str, Any], instrument: Instrument) -> Fill:
         """A fee is a number of ticks, and not there where it is none."""
@@ -463,27 +445,23 @@ def _milliseconds(value: int) -> int:
     return value * 1000 if value < 10**11 else value
 
 
-def _status(status: str, kind: OrderType, filled: Decimal) -> OrderStatus:
-    if status in _LIVE:
-        if filled:
-            return OrderStatus.PARTIALLY_FILLED
-        return OrderStatus.PENDING if kind in _TRIGGERED else OrderStatus.OPEN
-    over = _OVER[status]
-    # What an order executed before the venue gave up on it did happen.
-    return OrderStatus.CANCELED if over is OrderStatus.REJECTED and filled else over
+def _status(told: str, kind: OrderType, filled: Decimal, size: Decimal) -> OrderStatus:
+    status = raw.checked(OrderStatus.OPEN if told in _LIVE else _OVER[told], filled, size)
+    return OrderStatus.PENDING if status is OrderStatus.OPEN and kind in _TRIGGERED else status
 
 
 def _position(row: Mapping[str, Any], instrument: Instrument) -> Position:
-    size = positive(row["position"])
-    return Position(
-        symbol=instrument.symbol,
-        side={1: PositionSide.LONG, -1: PositionSide.SHORT}[int(row["sign"])],
-        size=size,
+    size, sign = positive(row["position"]), int(row["sign"])
+    if sign not in (1, -1):
+        raise ValueError("neither long nor short")
+    return raw.position(
+        instrument,
+        signed_size=size * sign,
         entry_price=positive(row["avg_entry_price"]),
         mark_price=rounded(positive(row["position_value"]) / size),
         unrealized_pnl=exact(row["unrealized_pnl"]),
         leverage=round(Decimal(100) / positive(row["initial_margin_fraction"])),
-        liquidation_price=optional(row.get("liquidation_price")) or None,
+        liquidation_price=optional(row.get("liquidation_price")),
     )
 
 

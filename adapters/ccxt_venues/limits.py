@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 from normalization.venue_failures import Reason, VenueDeferred
 
@@ -21,6 +21,14 @@ class Priority(IntEnum):
 
 MAX_WAIT_S: Final = {Priority.CANCEL: 5.0, Priority.PLACE: 0.8, Priority.READ: 5.0}
 """How long a request may wait for its turn before it is refused. A placement has to leave within a second."""
+
+
+class Turns(Protocol):
+    """What has to let a request through before it is sent."""
+
+    async def take(self, weight: float, priority: Priority) -> None: ...
+    def hold(self, seconds: float) -> None: ...
+    def has_to_spare(self) -> bool: ...
 
 
 class Budget:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from adapters.ccxt_venues.limits import Budget, Priority
+from adapters.ccxt_venues.limits import Priority, Turns
 from adapters.ccxt_venues.refusals import Action
 from adapters.transport import MAX_BODY, Reply, Request, Transport
 from normalization.errors import ServiceUnavailable
@@ -50,7 +50,7 @@ class Link:
     """A venue's host on one network. ``budgets`` are charged for every request: those of our address."""
 
     def __init__(
-        self, *, exchange: str, base_url: str, transport: Transport, judge: Judge, budgets: Sequence[Budget] = ()
+        self, *, exchange: str, base_url: str, transport: Transport, judge: Judge, budgets: Sequence[Turns] = ()
     ) -> None:
         self.exchange = exchange
         self.base_url = base_url
@@ -65,7 +65,7 @@ class Link:
         parse: Callable[[bytes], T],
         *,
         weight: float = 1,
-        budgets: Sequence[Budget] = (),
+        budgets: Sequence[Turns] = (),
         max_body: int = MAX_BODY,
     ) -> T:
         """``request.url`` is a path. What ``parse`` makes of the body of a reply that refuses nothing.
@@ -83,7 +83,7 @@ class Link:
         parse: Callable[[Reply], T],
         *,
         weight: float = 1,
-        budgets: Sequence[Budget] = (),
+        budgets: Sequence[Turns] = (),
         max_body: int = MAX_BODY,
     ) -> T:
         """As ``ask``, for a reply whose headers matter too."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -61,13 +61,13 @@ class Listings(Generic[T]):
         found = self._present
         if found is None:
             try:
-                found = await asyncio.shield(self._loading or self._load(self._first()))
+                found = await asyncio.shield(self._loading or self._load(self._first))
             except (VenueFailure, ValueError) as problem:
                 raise ServiceUnavailable(
                     f"{self._name}: the list of markets cannot be had now", retry_after_s=5
                 ) from problem
         if self._monotonic() >= self._due and self._loading is None:
-            self._load(self._renew())
+            self._load(self._renew)
         return found
 
     async def close(self) -> None:
@@ -75,14 +75,14 @@ class Listings(Generic[T]):
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
 
-    def _load(self, loading: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _load(self, loading: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
         self._loading = asyncio.create_task(self._finally_idle(loading))
         self._loading.add_done_callback(_retrieve)
         return self._loading
 
-    async def _finally_idle(self, loading: Coroutine[Any, Any, T]) -> T:
+    async def _finally_idle(self, loading: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await loading
+            return await loading()
         finally:
             self._loading = None
 
@@ -114,7 +114,8 @@ class Listings(Generic[T]):
             return raw, self._parse(raw)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, LookupError, ArithmeticError) as problem:
+        except Exception as problem:
+            # Whatever is wrong with it: the venue has it too.
             _log.warning("a stored list of markets is not used", venue=self._name, problem=type(problem).__name__)
             return None
 

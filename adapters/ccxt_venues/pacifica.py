@@ -25,9 +25,11 @@ from adapters.base import (
     Submission,
     TriggerSource,
 )
+from adapters.ccxt_venues.bridge import raw
 from adapters.ccxt_venues.bridge.quirks import Document, Quirks
+from adapters.ccxt_venues.bridge.raw import RawSession
 from adapters.ccxt_venues.bridge.service import bridged
-from adapters.ccxt_venues.bridge.session import BridgedSession, done, understood
+from adapters.ccxt_venues.bridge.session import done, understood
 from adapters.ccxt_venues.checks import check, refused
 from adapters.ccxt_venues.numbers import exact, optional, positive, rounded
 from adapters.ccxt_venues.refusals import Action
@@ -40,7 +42,6 @@ from normalization.orders import (
     Order,
     OrderStatus,
     OrderType,
-    PositionSide,
     Side,
     Stop,
     TakeProfit,
@@ -66,10 +67,9 @@ _PAGE: Final = 100
 _MOST_PAGES: Final = 20
 
 _SIDES: Final = {"bid": Side.BUY, "ask": Side.SELL}
-_POSITION_SIDES: Final = {"bid": PositionSide.LONG, "ask": PositionSide.SHORT}
 _STATUSES: Final = {
     "open": OrderStatus.OPEN,
-    "partially_filled": OrderStatus.PARTIALLY_FILLED,
+    "partially_filled": OrderStatus.OPEN,
     "filled": OrderStatus.FILLED,
     "cancelled": OrderStatus.CANCELED,
     "rejected": OrderStatus.REJECTED,
@@ -133,7 +133,7 @@ def _trigger(side: Side, execution: Stop | TakeProfit) -> dict[str, Any]:
     return {"triggerPrice": trimmed(execution.trigger_price)}
 
 
-class PacificaSession(BridgedSession):
+class PacificaSession(RawSession):
     async def get_mark_price(self, instrument: Instrument) -> MarkPrice:
         prices = (await self._prices())[instrument.venue_symbol]
         return MarkPrice(mark_price=positive(prices["mark"]), index_price=optional(prices.get("oracle")))
@@ -164,22 +164,25 @@ class PacificaSession(BridgedSession):
             self._read(self._exchange.public_get_account_settings(account), _by_symbol),
             self._prices(),
         )
-        positions = understood(lambda: [self._position_of(row, settings, prices) for row in held if self._is_ours(row)])
-        return [position for position in positions if instrument is None or position.symbol == instrument.symbol]
+        positions = understood(
+            lambda: [self._position_of(row, settings, prices) for row in self._on_known_markets(held)]
+        )
+        return raw.on(instrument, positions)
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         asked = self._exchange.public_get_orders({"account": self._secrets["account_address"]})
-        orders = await self._read(asked, lambda reply: [self._order_of(r) for r in _rows(reply) if self._is_ours(r)])
-        return [order for order in orders if instrument is None or order.symbol == instrument.symbol]
+        orders = await self._read(
+            asked, lambda reply: [self._order_of(row) for row in self._on_known_markets(_rows(reply))]
+        )
+        return raw.on(instrument, orders)
 
     async def get_order(self, order_id: str, instrument: Instrument | None) -> Order:
         number = int(self._known(order_id, instrument))
         asked = self._exchange.public_get_orders_history_by_id({"order_id": number})
         if events := await self._read(asked, _rows):
             return understood(lambda: self._order_of_events(events))
-        for order in await self.get_open_orders(instrument):
-            if order.order_id == order_id:
-                return order
+        if found := raw.numbered(await self.get_open_orders(instrument), order_id):
+            return found
         raise VenueRejected(Reason.ORDER_NOT_FOUND, "the venue has no such order")
 
     async def find_order(self, client_id: str, instrument: Instrument) -> Order | None:
@@ -187,9 +190,8 @@ class PacificaSession(BridgedSession):
 
         :raises VenueUnclear: there was more in that time than can be looked through.
         """
-        for order in await self.get_open_orders(instrument):
-            if order.client_id == client_id:
-                return order
+        if order := raw.labeled(await self.get_open_orders(instrument), client_id):
+            return order
         request: dict[str, Any] = {"account": self._secrets["account_address"], "limit": _PAGE}
         for _ in range(_MOST_PAGES):
             page = await self._read(self._exchange.public_get_orders_history(dict(request)), _page)
@@ -199,7 +201,7 @@ class PacificaSession(BridgedSession):
             if page.next_cursor is None or oldest_ms < self._now_ms() - _LOOK_BACK_MS:
                 return None
             request["cursor"] = page.next_cursor
-        raise VenueUnclear(Reason.OTHER, "the account has had more orders in a day than can be looked through")
+        raise raw.too_long()
 
     async def place_orders(self, submissions: Sequence[Submission], grouping: Grouping) -> Sequence[LegOutcome]:
         if grouping is Grouping.NONE:
@@ -270,26 +272,17 @@ class PacificaSession(BridgedSession):
             return VenueUnclear(failure.reason, failure.text)
         return found or VenueUnclear(Reason.OTHER, "taken, and not among the orders yet")
 
-    def _is_ours(self, row: Mapping[str, Any]) -> bool:
-        return row["symbol"] in self._by_name
-
-    @property
-    def _by_name(self) -> Mapping[str, Instrument]:
-        return {instrument.venue_symbol: instrument for instrument in self._names.markets}
-
     def _order_of(self, row: Mapping[str, Any]) -> Order:
         """An open order, or the last event of one."""
         kind = _TYPES[row["order_type"]]
         size, filled = positive(row["initial_amount"]), exact(row["filled_amount"])
-        status = _STATUSES[row.get("order_status") or ("partially_filled" if filled else "open")]
-        if not 0 <= filled <= size:
-            raise ValueError("more was filled than there was")
+        status = raw.checked(_STATUSES[row.get("order_status") or "open"], filled, size)
         if kind in _TRIGGERED and status is OrderStatus.OPEN:
             status = OrderStatus.PENDING
         return Order(
             order_id=str(int(row["order_id"])),
             client_id=row.get("client_order_id") or None,
-            symbol=self._by_name[row["symbol"]].symbol,
+            symbol=self._instrument(row["symbol"]).symbol,
             side=_SIDES[row["side"]],
             type=kind,
             size=size,
@@ -319,19 +312,14 @@ class PacificaSession(BridgedSession):
 
     def _position_of(self, row: Mapping[str, Any], settings: Mapping[str, Any], prices: Mapping[str, Any]) -> Position:
         """Of an account that never set it, the leverage is the market's highest."""
-        instrument, side = self._by_name[row["symbol"]], _POSITION_SIDES[row["side"]]
-        size, entry = positive(row["amount"]), positive(row["entry_price"])
-        mark = positive(prices[row["symbol"]]["mark"])
-        setting = settings.get(row["symbol"])
-        return Position(
-            symbol=instrument.symbol,
-            side=side,
-            size=size,
-            entry_price=entry,
-            mark_price=mark,
-            unrealized_pnl=(mark - entry) * size * (1 if side is PositionSide.LONG else -1),
+        instrument, setting = self._instrument(row["symbol"]), settings.get(row["symbol"])
+        return raw.position(
+            instrument,
+            signed_size=positive(row["amount"]) * _SIDES[row["side"]].sign,
+            entry_price=positive(row["entry_price"]),
+            mark_price=positive(prices[row["symbol"]]["mark"]),
             leverage=int(setting["leverage"]) if setting else instrument.max_leverage,
-            liquidation_price=optional(row.get("liquidation_price")) or None,
+            liquidation_price=optional(row.get("liquidation_price")),
         )
 
 

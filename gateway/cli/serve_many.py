@@ -97,7 +97,7 @@ async def _work(settings: Settings, seat: Seat, venues: Mapping[str, Venue], lif
     from gateway.app import opened
 
     stop = _stop_signal(lifeline)
-    async with opened(settings, seat=seat, venues=venues) as gateway, gateway.running():
+    async with opened(settings, role=seat, venues=venues) as gateway, gateway.running():
         lifeline.is_ready()
         await stop.wait()
 
@@ -120,7 +120,7 @@ async def _own(
     if lifeline.is_first:
         for warning in settings.warnings:
             log.warning(warning)
-    async with opened(settings, sockets=sockets, venues=venues) as gateway:
+    async with opened(settings, role=sockets, venues=venues) as gateway:
         demo = await prepare_demo(gateway) if settings.demo else None
         if lifeline.is_first and settings.database_url is None:
             # Nobody else is at work yet: what an earlier run left in doubt need not wait for its leases to end.

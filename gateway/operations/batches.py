@@ -17,6 +17,7 @@ from gateway.operations.placement import (
     Size,
     SlippageBps,
     check_limit,
+    check_post_only,
     check_time_in_force,
     standing,
 )
@@ -134,6 +135,7 @@ class PlaceBatchOrder(CredentialRequest, frozen=True, kw_only=True):
         legs = []
         for index, (order, instrument) in enumerate(zip(self.orders, call.instruments, strict=True)):
             check_time_in_force(call, order.time_in_force)
+            check_post_only(call, order.post_only)
             with within(f"orders[{index}]"):
                 legs.append(order.leg(instrument, leg_id(self.client_order_id, str(index))))
         outcomes = await call.orders.place(call, self.operation, legs)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from adapters.base import ClosesPositions
 from gateway.operations.account import require_one_id
 from gateway.operations.desk import Leg, Placed
 from gateway.operations.placement import SlippageBps
@@ -28,6 +29,7 @@ from normalization.instruments import Instrument
 from normalization.orders import Market, Order, OrderIntent
 from normalization.venue_failures import VenueFailure, VenueUnclear
 
+FILLS_LOOKED_AT = 50
 CANCEL_PENDING_HINT = (
     "It is not known yet whether the exchange has this order. The cancel is kept and will be carried out if it does."
 )
@@ -108,6 +110,8 @@ class CloseAllPositions(MarketRequest, frozen=True, kw_only=True):
         positions = await call.session.get_positions(instrument)
         if not positions:
             return CloseReply(closed_size="0", avg_close_price=None, remaining_size="0")
+        if isinstance(call.session, ClosesPositions):
+            return await _closed_by_the_venue(call, call.session, positions, instrument)
         legs = [self._leg(position, instrument) for position in positions]
         placed = await call.orders.place(call, self.operation, legs)
         failures = [leg.failure for leg in placed if leg.failure is not None]
@@ -124,6 +128,26 @@ class CloseAllPositions(MarketRequest, frozen=True, kw_only=True):
             reduce_only=True,
         )
         return Leg(intent=intent, instrument=instrument)
+
+
+async def _closed_by_the_venue(
+    call: Call, session: ClosesPositions, before: Sequence[Position], instrument: Instrument
+) -> CloseReply:
+    """With the venue's own request. There is no order to keep books of: to repeat it only closes what is left."""
+    known = {fill.fill_id for fill in await call.session.get_fills(instrument, FILLS_LOOKED_AT)}
+    await session.close_positions(instrument)
+    remaining = await _still_open(call, instrument)
+    try:
+        sold = [f for f in await call.session.get_fills(instrument, FILLS_LOOKED_AT) if f.fill_id not in known]
+    except VenueFailure:
+        sold = []
+    size = sum((fill.size for fill in sold), ZERO)
+    paid = sum((fill.size * fill.price for fill in sold), ZERO)
+    return CloseReply(
+        closed_size=trimmed(size or max(sum((p.size for p in before), ZERO) - (remaining or ZERO), ZERO)),
+        avg_close_price=price(paid / size, instrument) if size else None,
+        remaining_size=None if remaining is None else trimmed(remaining),
+    )
 
 
 async def _still_open(call: Call, instrument: Instrument) -> Decimal | None:

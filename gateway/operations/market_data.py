@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from gateway.operations.wire import (
     Call,
@@ -169,6 +169,7 @@ class GetMarkets(CredentialRequest, frozen=True, kw_only=True):
                     min_notional=trimmed(i.min_notional),
                     contract_multiplier=trimmed(i.contract_multiplier),
                     max_leverage=i.max_leverage,
+                    asset_class=i.asset_class or UNSET,
                 )
                 for i in call.markets
             ]
@@ -189,6 +190,7 @@ class MarketEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     min_notional: DecimalText
     contract_multiplier: DecimalText
     max_leverage: int
+    asset_class: str | UnsetType = UNSET
 
 
 class MarketsReply(Reply, frozen=True, kw_only=True):

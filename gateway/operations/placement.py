@@ -65,6 +65,7 @@ class PlaceLimitOrder(MarketRequest, frozen=True, kw_only=True):
         instrument = call.instruments[0]
         check_limit(instrument, self.size, self.price, self.reduce_only)
         check_time_in_force(call, self.time_in_force)
+        check_post_only(call, self.post_only)
         placed = await place_one(call, self.operation, self._leg(instrument))
         return LimitOrderReply(
             **standing(placed),
@@ -200,6 +201,14 @@ def check_time_in_force(call: Call, wanted: TimeInForce) -> None:
         raise UnsupportedOperation(
             f"{call.credential.exchange} has no {wanted} orders: use {' or '.join(sorted(offered))}.",
             details={"field": "timeInForce", "supported": sorted(offered)},
+        )
+
+
+def check_post_only(call: Call, wanted: bool) -> None:
+    """:raises UnsupportedOperation: the venue would take liquidity all the same."""
+    if wanted and not call.capabilities.post_only:
+        raise UnsupportedOperation(
+            f"{call.credential.exchange} has no post-only orders: send postOnly false.", details={"field": "postOnly"}
         )
 
 

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
 from adapters.base import Capability
 from gateway.operations import account, batches, management, market_data, placement
+from gateway.operations.milo.table import MILO
+from gateway.operations.rows import Group as Group
+from gateway.operations.rows import Operation as Operation
 from gateway.operations.wire import Reply, Request
 from storage.ports import Tier
-
-
-class Group(StrEnum):
-    MARKET_DATA = "Market data"
-    ACCOUNT = "Account"
-    PLACEMENT = "Order placement"
-    MANAGEMENT = "Order management"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. ``capability`` is what the venue must be able to do, None where no venue is involved.
-
-    ``read_only``, ``destructive`` and ``idempotent`` are hints for clients: destructive ends something that was there
-    (an order, a position), idempotent may be sent twice without a second effect. What ``places_orders`` has the desk's
-    deadlines; everything else is cut short when the venue does not answer. ``public`` takes no key: how one gets one.
-    """
-
-    name: str
-    group: Group
-    request: type[Request]
-    reply: type[Reply]
-    minimum_tier: Tier
-    capability: Capability | None
-    read_only: bool
-    destructive: bool = False
-    idempotent: bool = False
-    places_orders: bool = False
-    public: bool = False
-    description: str
-    example: Mapping[str, Any]
-
 
 _CREDENTIAL: Final = {"credentialId": "9f2a0c1e-5b7d-4e8f-a1b2-c3d4e5f6d841"}
 _BTC: Final = {**_CREDENTIAL, "market": "BTC-USD-PERP"}
@@ -343,4 +312,4 @@ def _by_name(operations: Iterable[Operation]) -> Mapping[str, Operation]:
     return MappingProxyType({operation.name: operation for operation in operations})
 
 
-OPERATIONS: Final = _by_name((*_MARKET_DATA, *_ACCOUNT, *_PLACEMENT, *_MANAGEMENT))
+OPERATIONS: Final = _by_name((*_MARKET_DATA, *_ACCOUNT, *_PLACEMENT, *_MANAGEMENT, *MILO))

@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from adapters.base import Capabilities, VenueSession
+from adapters.base import Capabilities, Network, VenueSession
+from adapters.milo.accounts import MessageAsked, Registered, Registration, ToSign
 from gateway.operations.desk import OrderDesk
 from gateway.timings import Timings
 from normalization.decimals import fixed, padded, trimmed
@@ -48,6 +49,13 @@ class AccountRequest(Request, frozen=True, kw_only=True):
     """A request about the caller's account here: no venue is involved."""
 
     async def answer(self, caller: Caller) -> Reply:
+        raise NotImplementedError
+
+
+class PublicRequest(Request, frozen=True, kw_only=True):
+    """A request of somebody who may have no account yet."""
+
+    async def join(self, newcomer: Newcomer) -> Reply:
         raise NotImplementedError
 
 
@@ -100,6 +108,31 @@ class Caller(Protocol):
 
     async def usable_credentials(self) -> Sequence[Credential]:
         """The credentials of the caller's account that its key may use."""
+        ...
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who has signed up. ``api_key`` is the gateway's, None where they have one or none could be made.
+
+    ``account_id`` and ``credential_id`` are None where nothing could be stored here; ``hint`` says what to do then.
+    """
+
+    registered: Registered
+    account_id: str | None
+    credential_id: str | None
+    api_key: str | None
+    hint: str = ""
+
+    def __repr__(self) -> str:
+        return f"Joined({self.account_id}, keys hidden)"
+
+
+class Newcomer(Protocol):
+    """What ``join`` may use. ``network`` None is the one that the caller's key, or else the gateway, is for."""
+
+    async def message_to_sign(self, network: Network | None, asked: MessageAsked) -> ToSign: ...
+    async def register(self, network: Network | None, registration: Registration) -> Joined:
+        """:raises AlreadyRegistered: the venue knows the wallet."""
         ...
 
 

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from adapters.base import Grouping
+from adapters.base import Capability, Grouping
 from gateway.operations.desk import Canceled, Leg, OrderDesk, Placed
 from gateway.operations.wire import Call, money
 from normalization.decimals import ZERO, plain, product
-from normalization.errors import ExchangeError, OperationNotAllowed
+from normalization.errors import ExchangeError, OperationNotAllowed, UnsupportedOperation
 from normalization.instruments import Instrument
 from normalization.orders import Limit, Market, PostOnly, Side, Stop, TakeProfit
 from normalization.venue_failures import RETRYABLE, Reason, VenueFailure
@@ -118,7 +118,10 @@ async def _highest_price(leg: Leg, prices: _BestPrices) -> Decimal:
 
 
 class _BestPrices:
-    """The best ask of each market, or where nobody sells the best bid; asked of the venue once."""
+    """The best ask of each market, or where nobody sells the best bid; asked of the venue once.
+
+    A venue that shows no book tells what it has of a price.
+    """
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -131,11 +134,16 @@ class _BestPrices:
         return self._known[instrument.symbol]
 
     async def _ask(self, instrument: Instrument) -> Decimal:
+        has_book = Capability.ORDERBOOK in self._call.capabilities.supports
         try:
             async with asyncio.timeout(PRICE_WITHIN_S):
+                if not has_book:
+                    return (await self._call.session.get_mark_price(instrument)).mark_price
                 book = await self._call.session.get_orderbook(instrument, 1)
         except VenueFailure as failure:
             raise self._no_price(failure.reason) from failure
+        except UnsupportedOperation:
+            raise self._no_price(Reason.NO_LIQUIDITY) from None
         except TimeoutError:
             raise self._no_price(Reason.VENUE_TIMEOUT) from None
         if levels := book.asks or book.bids:

@@ -24,6 +24,7 @@ from gateway.operations.wire import Call
 from gateway.orders.classification import Next, classify
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.ledger import Ledger
+from gateway.orders.looking_up import cancel_found, venues_report
 from gateway.orders.sending import VENUE_TIMEOUT_S, Sender
 from gateway.orders.standing import canonical_request, standing_of, standing_of_stranger
 from gateway.orders.states import LIVE, UNDECIDED
@@ -257,7 +258,7 @@ class Desk:
     async def _find(self, session: VenueSession, row: JournalRow, instrument: Instrument) -> JournalRow:
         try:
             async with asyncio.timeout(LOOK_UP_S):
-                order = await session.find_order(row.venue_client_id, instrument)
+                order = await venues_report(session, row, instrument)
         except Exception as failure:
             return _as_it_was(row, failure)
         return row if order is None else await self._ledger.observe(row, order)
@@ -333,7 +334,7 @@ class Desk:
             return False
         try:
             async with asyncio.timeout(LOOK_UP_S):
-                await session.cancel_by_client_id(row.venue_client_id, instrument)
+                await cancel_found(session, row, instrument)
         except (VenueFailure, TimeoutError) as failure:
             _log.info("cancel kept for later", order=row.order_key, reason=type(failure).__name__)
         return True

@@ -16,13 +16,15 @@ import structlog
 from adapters.base import Adapter, Network, VenueSession
 from gateway.clock import Clock
 from gateway.orders.absence import LATE_LOOK_MS, Judgement, Ruling, rule_failure, rule_negative
+from gateway.orders.classification import MAX_EVIDENCE
 from gateway.orders.desk import Sessions
 from gateway.orders.ledger import MOST_REMEMBERED, Ledger
+from gateway.orders.looking_up import cancel_found, venues_report
 from gateway.orders.states import LIVE
 from normalization.errors import GatewayError
 from normalization.instruments import Instrument
 from normalization.orders import Order
-from normalization.venue_failures import Reason, VenueFailure, VenueRejected
+from normalization.venue_failures import Reason, VenueFailure, VenueRejected, VenueUnclear
 from storage.ports import Directory, Journal, JournalChange, JournalRow, OrderState, StorageUnavailable
 
 LEASE_MS: Final = 30_000
@@ -197,7 +199,7 @@ class Reconciler:
         try:
             order = await self._ask_venue(row)
         except (VenueFailure, TimeoutError, GatewayError, LookupError) as failure:
-            await self._apply(row, rule_failure(row, self._clock.now_ms()), f"lookup failed: {type(failure).__name__}")
+            await self._apply(row, rule_failure(row, self._clock.now_ms()), _finding(failure))
             return
         if order is None:
             capabilities = self._adapters[row.exchange].capabilities
@@ -220,7 +222,7 @@ class Reconciler:
             async with self._sessions.use(credential) as session:
                 if row.state in LIVE and row.cancel_requested_at_ms is not None:
                     await _cancel(session, row, instrument)
-                return await session.find_order(row.venue_client_id, instrument)
+                return await venues_report(session, row, instrument)
 
     async def _apply(self, row: JournalRow, ruling: Ruling, finding: str) -> None:
         if row.state is OrderState.NOT_PLACED:
@@ -253,9 +255,14 @@ class Reconciler:
         )
 
 
+def _finding(failure: Exception) -> str:
+    told = f": {failure.text[:MAX_EVIDENCE]}" if isinstance(failure, VenueUnclear) else ""
+    return f"lookup failed: {type(failure).__name__}{told}"
+
+
 async def _cancel(session: VenueSession, row: JournalRow, instrument: Instrument) -> None:
     try:
-        await session.cancel_by_client_id(row.venue_client_id, instrument)
+        await cancel_found(session, row, instrument)
     except VenueRejected:
         # It closed by itself meanwhile: the report that follows tells how.
         _log.info("nothing left to cancel", order=row.order_key)

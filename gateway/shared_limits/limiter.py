@@ -22,11 +22,13 @@ from storage.ports import Charge, Correction, Counted, SharedCounters, StorageUn
 AT_ONCE: Final = 256
 PROBE_EVERY_S: Final = 0.25
 LEARN_WITHIN_S: Final = 0.25
-NEAR_LIMIT: Final = 0.2
-"""A request that leaves less than this part of a window is near the limit."""
+NEAR_LIMIT: Final = 5
+"""A request that leaves less than a fifth of a window is near the limit."""
 
-SHARED: Final = "shared"
-LOCAL: Final = "local"
+Check = tuple[str, str]
+"""Who checked (``shared`` or ``local``), and what came of it (``admitted``, ``near_limit`` or ``refused``)."""
+SHARED: Final = (("shared", "admitted"), ("shared", "near_limit"), ("shared", "refused"))
+LOCAL: Final = (("local", "admitted"), ("local", "near_limit"), ("local", "refused"))
 
 _OTHERS_LEFT: Final = StorageUnavailable(
     "Other workers of this gateway lost Redis", "All return together, within minutes."
@@ -43,8 +45,7 @@ class SharedLimiter:
     what they admitted meanwhile is counted there. Each day's counts are also in the usage store, at most ten seconds
     old: counters that forgot them take them from there.
 
-    ``workers`` is how many workers there are. ``note(by, outcome)`` is called for every request: by ``shared`` or
-    ``local``; ``admitted``, ``near_limit`` or ``refused``.
+    ``workers`` is how many workers there are. ``checks`` counts requests.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class SharedLimiter:
         self._usage = usage_store
         self._clock = clock
         self._limits = limits
-        self.note: Callable[[str, str], object] = lambda by, outcome: None
+        self.checks: dict[Check, int] = dict.fromkeys((*SHARED, *LOCAL), 0)
         self._time = SharedTime(clock)
         self._shares = LocalShares(workers)
         self._days = DayCounts(usage_store, clock)
@@ -122,15 +123,16 @@ class SharedLimiter:
     # Counted together.
 
     def _told(self, counted: Counted, limits: TierLimits, account_id: str) -> Usage:
+        admitted, near_limit, refused = SHARED
         minute_left = limits.per_minute - counted.in_minute
         day_left = limits.per_day - counted.in_day
         if not counted.admitted:
-            self.note(SHARED, "refused")
+            self.checks[refused] += 1
             raise exceeded(limits, counted.minute, counted.now_ms, minute_left, day_left)
         self._days.add(counted.minute // MINUTES_PER_DAY, account_id, 1)
-        usage = Usage(limits.per_minute, minute_left, limits.per_day, day_left)
-        self.note(SHARED, _outcome(usage))
-        return usage
+        is_near = minute_left * NEAR_LIMIT < limits.per_minute or day_left * NEAR_LIMIT < limits.per_day
+        self.checks[near_limit if is_near else admitted] += 1
+        return Usage(limits.per_minute, minute_left, limits.per_day, day_left)
 
     async def _charge_all(self, principals: Sequence[Principal]) -> Sequence[Counted | None]:
         """One answer for each. Those of one account are counted as one."""
@@ -211,13 +213,17 @@ class SharedLimiter:
         if not self._shares.knows_day(account_id, now_ms):
             await self._learn_day(account_id, now_ms // MINUTE_MS // MINUTES_PER_DAY)
             now_ms = self._time.now_ms()
+        admitted, near_limit, refused = LOCAL
         try:
             usage = self._shares.admit(account_id, limits, now_ms)
         except RateLimited:
-            self.note(LOCAL, "refused")
+            self.checks[refused] += 1
             raise
         self._days.add(now_ms // MINUTE_MS // MINUTES_PER_DAY, account_id, 1)
-        self.note(LOCAL, _outcome(usage))
+        is_near = (
+            usage.remaining_minute * NEAR_LIMIT < limits.per_minute or usage.remaining_day * NEAR_LIMIT < limits.per_day
+        )
+        self.checks[near_limit if is_near else admitted] += 1
         return usage
 
     async def _learn_day(self, account_id: str, day: int) -> None:
@@ -322,10 +328,3 @@ def _one_by_one(row: Counted, requests: int) -> Sequence[Counted]:
         for later in range(row.admitted - 1, -1, -1)
     ]
     return [*admitted, *[Counted(row.now_ms, 0, row.minute, row.in_minute, row.in_day)] * (requests - row.admitted)]
-
-
-def _outcome(usage: Usage) -> str:
-    near = (
-        usage.remaining_minute < NEAR_LIMIT * usage.limit_minute or usage.remaining_day < NEAR_LIMIT * usage.limit_day
-    )
-    return "near_limit" if near else "admitted"

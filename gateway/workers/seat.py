@@ -58,6 +58,10 @@ class Sockets:
             listener.close()
 
 
+Role = Seat | Sockets | None
+"""What a process is to others of its gateway: a worker, the owner of what there is only one of, or all there is."""
+
+
 @contextlib.contextmanager
 def sockets_for(exchanges: Iterable[str]) -> Iterator[Sockets]:
     """In a directory that only this user can enter. A data directory's path may be too long for a socket."""

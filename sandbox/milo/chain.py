@@ -22,7 +22,6 @@ from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.message import Message, MessageV0, MessageV1
 from solders.pubkey import Pubkey
-from solders.signature import Signature
 from solders.token.state import Mint, TokenAccount, TokenAccountState
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
@@ -47,6 +46,7 @@ GENESIS_LAMPORTS: Final = 10**17
 GENESIS_UNITS: Final = 2**62
 
 _TOKEN_ACCOUNT_BYTES: Final = 165
+_MOST_SIGNERS: Final = 4_096
 _NOTHING: Final = Account(lamports=0, data=b"", owner=SYSTEM_PROGRAM)
 _MARKET_MAKER: Final = "market_maker"
 _TREASURY: Final = "treasury"
@@ -78,6 +78,8 @@ class Chain:
         self._db = db
         # What accounts were before they were changed, since the last commit.
         self._undo: list[tuple[Pubkey, Account | None]] = []
+        # A key never changes, and taking one up costs as much as a signature.
+        self._signers: dict[str, Signer] = {}
         self._slot = 0
         self.token_account_rent = self._svm.minimum_balance_for_rent_exemption(_TOKEN_ACCOUNT_BYTES)
         self.least_lamports = self._svm.minimum_balance_for_rent_exemption(0)
@@ -143,10 +145,15 @@ class Chain:
 
     def signer(self, address: str) -> Signer:
         """:raises LookupError: not a wallet that this venue signs for."""
-        found = self._records.key(address)
-        if found is None:
-            raise LookupError(f"{address} is not held here")
-        return Signer(Pubkey.from_string(address), found)
+        known = self._signers.get(address)
+        if known is None:
+            keypair = self._records.key(address)
+            if keypair is None:
+                raise LookupError(f"{address} is not held here")
+            if len(self._signers) >= _MOST_SIGNERS:
+                self._signers.clear()
+            known = self._signers[address] = Signer(Pubkey.from_string(address), keypair)
+        return known
 
     # Moving.
 
@@ -345,8 +352,3 @@ def _why(failure: FailedTransactionMetadata) -> str:
     name = str(failure.err()).removeprefix("TransactionError").removeprefix("Fieldless.")
     logs = [line for line in failure.meta().logs() if "rror" in line]
     return f"The chain refused the transaction: {name}" + (f" ({logs[-1]})" if logs else "")
-
-
-def signature_of(text: str) -> Signature:
-    """:raises ValueError: not a signature in base58."""
-    return Signature.from_string(text)

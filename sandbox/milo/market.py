@@ -1,8 +1,8 @@
 """What tokens are worth: prices in US dollars, a function of seed and time.
 
 A token's price follows a ``MarketPath`` of its own: the range of every stretch of time is known without visiting it, so
-that whether a trigger was reached while nobody looked costs the same for a second and for a month. US dollar coins stay
-at 1; staked SOL follows SOL, a little dearer every day.
+that whether a trigger was reached while nobody looked costs the same for a second and for a month. USDC stays at 1;
+staked SOL follows SOL, a little dearer every day.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from normalization.instruments import Instrument
 from sandbox.engine.listings import Listing
 from sandbox.engine.path import SPANS, MarketPath, Node, first_second, reaches
-from sandbox.milo.tokens import BY_SYMBOL, SOL, TOKENS, USDC, Token
+from sandbox.milo.tokens import SOL, TOKENS, USDC, Token
 
 CENTS: Final = Decimal("0.01")
 _DAY_S: Final = SPANS[0]
@@ -127,9 +127,6 @@ class TokenMarket:
     def ticks(self, token: Token, second: int) -> int:
         return self._paths[token.symbol].price(second)
 
-    def price_in_sol(self, token: Token, second: int) -> Decimal:
-        return self.price(token, second) / self.price(SOL, second)
-
     def character(self, token: Token) -> Character:
         return self._characters[token.symbol]
 
@@ -188,7 +185,3 @@ def _listing(token: Token, character: Character) -> Listing:
         half_spread_ticks=1,
         level_gap_ticks=1,
     )
-
-
-def token_of_symbol(symbol: str) -> Token | None:
-    return BY_SYMBOL.get(symbol)

@@ -67,6 +67,14 @@ class SqlDirectory(Directory):
         """:raises ValueError: there is an account of that name or id."""
         await self._change(lambda connection: _insert(connection, accounts, account), what=f"account {account.name!a}")
 
+    async def enroll(self, account: Account, key: ApiKey, credential: Credential) -> None:
+        def all_of_it(connection: Connection) -> bool:
+            _insert(connection, accounts, account)
+            _insert(connection, api_keys, key)
+            return _insert(connection, credentials, credential)
+
+        await self._change(all_of_it, what=f"account {account.name!a}")
+
     async def account(self, account_id: str) -> Account | None:
         return await self._first(select(accounts).where(accounts.c.account_id == account_id), Account)
 

@@ -9,8 +9,9 @@ import pytest
 from adapters.base import Capability, VenueSession
 from gateway.openapi import error_classes
 from gateway.operations import account, batches, management, market_data, placement
+from gateway.operations.milo import arena, autotrade, conversations, orders, positions, quests, signup, wallets
 from gateway.operations.table import OPERATIONS, Group, Operation
-from gateway.operations.wire import AccountRequest, CredentialRequest, Reply, Request
+from gateway.operations.wire import AccountRequest, CredentialRequest, PublicRequest, Reply, Request
 from storage.ports import Tier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,15 @@ REFERENCE = {
     "setLeverage": {"credentialId", "market", "leverage"},
 }  # fmt: skip
 OURS = {"getOrder", "getMarkets", "listCredentials"}
+# One for each endpoint of Milo's partner API, in the reference's order (``shared/milo.md``).
+MILOS = """
+miloRequestSiwxMessage miloSignup miloGetMe miloGetAutoTradeSettings miloUpdateAutoTradeSettings miloCreateStrategy
+miloListStrategies miloGetStrategy miloUpdateStrategy miloDeleteStrategy miloSyncStrategy miloDeployToArena
+miloWithdrawFromArena miloGetArenaLeaderboard miloListQuests miloClaimQuest miloGetBones miloCreateOrder miloListOrders
+miloGetOrder miloPauseOrder miloActivateOrder miloDeleteOrder miloSendTokens miloCreateConversation
+miloListConversations miloGetConversation miloSendMessage miloGetMessages miloListPositions miloClosePosition
+miloCloseAllPositions miloGetHoldings miloGetTransactions miloGetExecutedTransactions miloGetDiaryLogs
+""".split()
 BEYOND_THE_REFERENCE = {"clientOrderId", "timeInForce", "maxSlippageBps"}
 REFERENCE_REPLIES = {
     "getOrderbook": {"bids", "asks"},
@@ -69,7 +79,9 @@ def fields(struct: type[msgspec.Struct]) -> set[str]:
 
 
 def test_the_table_has_the_operations_of_the_contract_and_ours() -> None:
-    assert set(OPERATIONS) == REFERENCE.keys() | OURS
+    assert set(OPERATIONS) == REFERENCE.keys() | OURS | set(MILOS)
+    assert {name for name, row in OPERATIONS.items() if row.group is Group.MILO} == set(MILOS)
+    assert len(MILOS) == 36
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -86,27 +98,44 @@ def test_a_reply_has_the_fields_of_the_contract(name: str) -> None:
 
 def test_free_keys_read_and_only_builder_keys_write() -> None:
     for operation in OPERATIONS.values():
+        if operation.public:
+            continue
         assert operation.minimum_tier is (Tier.FREE if operation.read_only else Tier.BUILDER), operation.name
-        assert operation.read_only == (operation.group in (Group.MARKET_DATA, Group.ACCOUNT)), operation.name
+        if operation.group is not Group.MILO:
+            assert operation.read_only == (operation.group in (Group.MARKET_DATA, Group.ACCOUNT)), operation.name
+
+
+def test_only_signing_up_is_public_and_only_sending_has_to_be_named() -> None:
+    assert [o.name for o in OPERATIONS.values() if o.public] == ["miloRequestSiwxMessage", "miloSignup"]
+    assert [o.name for o in OPERATIONS.values() if o.explicit_only] == ["miloSendTokens"]
+
+
+def test_what_could_be_done_twice_says_how_to_find_out() -> None:
+    for operation in OPERATIONS.values():
+        if operation.only_at and not operation.read_only:
+            assert bool(operation.when_unknown) != operation.idempotent, operation.name
 
 
 def test_every_request_and_reply_struct_of_the_operations_package_is_in_the_table() -> None:
     in_table = {row.request for row in OPERATIONS.values()} | {row.reply for row in OPERATIONS.values()}
-    for module in (market_data, account, placement, batches, management):
+    ours = (market_data, account, placement, batches, management)
+    milos = (arena, autotrade, conversations, orders, positions, quests, signup, wallets)
+    for module in (*ours, *milos):
         for value in vars(module).values():
             if not isinstance(value, type) or not issubclass(value, Request | Reply):
                 continue
             is_base = any(other is not value and issubclass(other, value) for other in in_table)
-            assert value in in_table or is_base or value.__module__.endswith("wire"), value
+            assert value in in_table or is_base or value.__module__.endswith(("wire", "common")), value
 
 
 def test_every_request_can_be_carried_out() -> None:
     for operation in OPERATIONS.values():
-        base, method = (
-            (AccountRequest, "answer")
-            if issubclass(operation.request, AccountRequest)
-            else (CredentialRequest, "perform")
-        )
+        bases: dict[type[Request], str] = {
+            AccountRequest: "answer",
+            PublicRequest: "join",
+            CredentialRequest: "perform",
+        }
+        base, method = next((b, m) for b, m in bases.items() if issubclass(operation.request, b))
         assert getattr(operation.request, method) is not getattr(base, method), operation.name
 
 

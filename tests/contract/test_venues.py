@@ -12,7 +12,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.base import Adapter, Capability, Grouping, Network, OpenCredential, Submission, VenueSession
+from adapters.base import (
+    Adapter,
+    Capability,
+    FindsByLikeness,
+    Grouping,
+    Network,
+    OpenCredential,
+    Submission,
+    VenueSession,
+)
+from adapters.milo.api import EXCHANGE as MILO
 from adapters.paper import unopened_paper
 from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
@@ -23,7 +33,7 @@ from gateway.workers.owned_venue import OwnedVenue, VenueOwner
 from gateway.workers.seat import sockets_for
 from normalization.decimals import ceil_to
 from normalization.errors import UnsupportedOperation
-from normalization.instruments import Instrument
+from normalization.instruments import Instrument, InstrumentKind
 from normalization.orders import (
     Execution,
     Limit,
@@ -38,10 +48,11 @@ from normalization.orders import (
     TakeProfit,
     TimeInForce,
 )
-from normalization.venue_failures import Reason, VenueFailure, VenueRejected
+from normalization.venue_failures import Reason, VenueFailure, VenueRejected, VenueUnclear
 from sandbox.wires.local import OPENERS
 from tests.adapters.ccxt.recorded import RECORDED, WIRES
 from tests.adapters.ccxt.recording_server import recording
+from tests.support.milo_account import milo_account
 
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
 PAPER_OF_ANOTHER = "paper, in another process"
@@ -91,8 +102,17 @@ class Bench:
             return await self.session.get_order(order.order_id, self.instrument)
         return order
 
+    @property
+    def keeps_client_ids(self) -> bool:
+        return not isinstance(self.session, FindsByLikeness)
+
+    async def resting(self, side: Side = Side.BUY, size: Decimal | None = None) -> Submission:
+        price = await self.away(side)
+        execution = PostOnly(price=price) if self.adapter.capabilities.post_only else Limit(price=price)
+        return self.submission(execution, side=side, size=size or await self.sized())
+
     async def rest(self, side: Side = Side.BUY) -> tuple[Submission, Order]:
-        submission = self.submission(PostOnly(price=await self.away(side)), side=side, size=await self.sized())
+        submission = await self.resting(side)
         return submission, await self.session.place_order(submission)
 
 
@@ -108,8 +128,12 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     exchange: str = request.param.partition(",")[0]
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
-        urls, fields, venue = {}, {}, VENUES[exchange]
-        if exchange in OPENERS:
+        urls: dict[str, str] = {}
+        fields: dict[str, str] = {}
+        venue = VENUES[exchange]
+        if exchange == MILO:
+            urls[exchange], fields = await stack.enter_async_context(milo_account(clock.now_ms))
+        elif exchange in OPENERS:
             local = OPENERS[exchange](tmp_path, clock.now_ms)
             urls[exchange] = await stack.enter_async_context(served(local.app))
             fields = await local.enroll()
@@ -134,7 +158,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             pytest.skip(lacking.message)
         stack.push_async_callback(session.close)
         markets = await adapter.markets(Network.PAPER)
-        yield Bench(adapter, session, markets.resolve("BTC"))
+        yield Bench(adapter, session, markets.resolve("SOL" if exchange == MILO else "BTC"))
 
 
 @contextlib.asynccontextmanager
@@ -159,6 +183,11 @@ async def refusal_of(bench: Bench, submission: Submission) -> Reason | None:
     assert found.status in (OrderStatus.REJECTED, OrderStatus.CANCELED)
     assert found.filled_size == 0
     return None
+
+
+def has_client_ids(bench: Bench) -> None:
+    if not bench.keeps_client_ids:
+        pytest.skip(f"{bench.adapter.exchange} keeps no client order ids")
 
 
 def is_supported(bench: Bench, *capabilities: Capability) -> None:
@@ -187,6 +216,7 @@ async def test_every_instrument_resolves_by_its_symbol_and_has_usable_steps(benc
 
 
 async def test_market_data_is_on_the_steps_of_the_market(bench: Bench) -> None:
+    is_supported(bench, Capability.ORDERBOOK)
     book = await bench.session.get_orderbook(bench.instrument, 20)
     depth = 1 if Capability.ORDERBOOK in bench.adapter.capabilities.emulated else 20
     assert len(book.bids) == len(book.asks) == depth
@@ -202,6 +232,7 @@ async def test_market_data_is_on_the_steps_of_the_market(bench: Bench) -> None:
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])
 async def test_candles_are_oldest_first_and_whole(bench: Bench, minutes: int) -> None:
+    is_supported(bench, Capability.CANDLES)
     candles = await bench.session.get_candles(bench.instrument, minutes, 50)
     assert len(candles) == 50
     starts = [candle.opened_at_ms for candle in candles]
@@ -228,14 +259,15 @@ async def test_every_market_is_told_with_its_funding(bench: Bench) -> None:
     assert bench.instrument.symbol in symbols
 
 
-async def test_a_resting_order_is_open_found_by_both_ids_and_canceled_once(bench: Bench) -> None:
+async def test_a_resting_order_is_open_found_by_its_ids_and_canceled_once(bench: Bench) -> None:
     submission, order = await bench.rest()
     assert order.status is OrderStatus.OPEN
     assert order.client_id in (None, submission.client_id)
     assert [o.order_id for o in await bench.session.get_open_orders(bench.instrument)] == [order.order_id]
-    found = await bench.session.find_order(submission.client_id, bench.instrument)
-    assert found is not None
-    assert found.order_id == order.order_id
+    if bench.keeps_client_ids:
+        found = await bench.session.find_order(submission.client_id, bench.instrument)
+        assert found is not None
+        assert found.order_id == order.order_id
     await bench.session.cancel_order(order.order_id, bench.instrument)
     assert await bench.session.get_open_orders(None) == []
     with pytest.raises(VenueRejected) as refused:
@@ -246,6 +278,7 @@ async def test_a_resting_order_is_open_found_by_both_ids_and_canceled_once(bench
 
 
 async def test_an_order_can_be_canceled_by_its_client_id(bench: Bench) -> None:
+    has_client_ids(bench)
     submission, _ = await bench.rest()
     await bench.session.cancel_by_client_id(submission.client_id, bench.instrument)
     assert await bench.session.get_open_orders(bench.instrument) == []
@@ -253,13 +286,18 @@ async def test_an_order_can_be_canceled_by_its_client_id(bench: Bench) -> None:
 
 async def test_an_id_that_nobody_placed_is_not_found(bench: Bench) -> None:
     unknown = bench.adapter.client_id(secrets.token_bytes(16))
-    assert await bench.session.find_order(unknown, bench.instrument) is None
+    if bench.keeps_client_ids:
+        assert await bench.session.find_order(unknown, bench.instrument) is None
+    else:
+        with pytest.raises(VenueUnclear):
+            await bench.session.find_order(unknown, bench.instrument)
     with pytest.raises(VenueRejected) as refused:
         await bench.session.get_order("ord_nope", bench.instrument)
     assert refused.value.reason is Reason.ORDER_NOT_FOUND
 
 
 async def test_the_same_client_id_never_executes_twice(bench: Bench) -> None:
+    has_client_ids(bench)
     submission, _ = await bench.rest()
     with pytest.raises(VenueFailure):
         await bench.session.place_order(submission)
@@ -292,14 +330,18 @@ async def test_a_market_order_fills_opens_a_position_and_is_closed_by_a_reduce_o
 async def test_a_post_only_order_that_would_take_is_refused(bench: Bench) -> None:
     price = bench.instrument.round_down(await bench.mark() * Decimal("1.05"))
     submission = bench.submission(PostOnly(price=price), size=await bench.sized())
-    assert await refusal_of(bench, submission) in (None, Reason.POST_ONLY_WOULD_TAKE)
+    refused = Reason.POST_ONLY_WOULD_TAKE if bench.adapter.capabilities.post_only else Reason.INVALID_ORDER
+    assert await refusal_of(bench, submission) in (None, refused)
 
 
 async def test_what_an_ioc_does_not_fill_is_dropped(bench: Bench) -> None:
     execution = Limit(price=await bench.away(Side.BUY), time_in_force=TimeInForce.IOC)
     submission = bench.submission(execution, size=await bench.sized())
     (outcome,) = await asyncio.gather(bench.filled(submission), return_exceptions=True)
-    if isinstance(outcome, VenueRejected):
+    if TimeInForce.IOC not in bench.adapter.capabilities.times_in_force:
+        assert isinstance(outcome, VenueRejected)
+        assert outcome.reason is Reason.INVALID_ORDER
+    elif isinstance(outcome, VenueRejected):
         assert outcome.reason is Reason.NO_LIQUIDITY
     else:
         assert isinstance(outcome, Order)
@@ -308,8 +350,9 @@ async def test_what_an_ioc_does_not_fill_is_dropped(bench: Bench) -> None:
 
 
 async def test_an_order_beyond_the_funds_is_refused(bench: Bench) -> None:
-    size = await bench.sized(500_000_000)
-    submission = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=size)
+    # What is bought is paid for when it is bought, where nothing is set aside for an order before.
+    side = Side.BUY if bench.keeps_client_ids else Side.SELL
+    submission = await bench.resting(side, await bench.sized(500_000_000))
     assert await refusal_of(bench, submission) in (None, Reason.INSUFFICIENT_FUNDS)
 
 
@@ -324,9 +367,10 @@ async def test_a_stop_waits_for_its_trigger(bench: Bench) -> None:
 
 async def test_a_batch_answers_leg_by_leg_in_order(bench: Bench) -> None:
     is_supported(bench, Capability.BATCH)
-    good = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=await bench.sized())
-    bad = bench.submission(PostOnly(price=await bench.away(Side.BUY)), size=await bench.sized(500_000_000))
-    also = bench.submission(PostOnly(price=await bench.away(Side.SELL)), side=Side.SELL, size=await bench.sized())
+    if bench.instrument.kind is InstrumentKind.SPOT:
+        await bench.session.place_order(bench.submission(Market(), size=await bench.sized()))
+    good, also = await bench.resting(Side.BUY), await bench.resting(Side.SELL)
+    bad = await bench.resting(Side.BUY if bench.keeps_client_ids else Side.SELL, await bench.sized(500_000_000))
     outcomes = await bench.session.place_orders([good, bad, also], Grouping.NONE)
     middle = "Order" if bench.adapter.capabilities.judges_later else "VenueRejected"
     assert [type(outcome).__name__ for outcome in outcomes] == ["Order", middle, "Order"]

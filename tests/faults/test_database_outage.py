@@ -7,6 +7,7 @@ within five seconds of the database's return orders are taken again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from storage.ports import JournalRow, OrderState, Tier
+from storage.ports import JournalRow, OrderState, StorageUnavailable, Tier
 from storage.sql import Stores
 from storage.sql.postgresql.place import PostgresPlace
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -30,8 +31,9 @@ ACCOUNTS: Final = 4
 SHORT_S, LONG_S = 1.5, 30.0
 ANSWER_WITHIN_S: Final = 1.0
 RECOVER_WITHIN_S: Final = 5.0
-# The short form runs on machines that do much else: there, times only show that nobody waits for ever.
-SLACK_S: Final = {True: 0.5, False: 10.0}
+# On a machine that does other things as well, one in a hundred may have to wait for the processor.
+SLACK_S: Final = 1.0
+ANSWERS_TO_US_WITHIN_S: Final = 20.0
 
 
 class Answer(NamedTuple):
@@ -145,7 +147,7 @@ async def test_no_order_is_sent_that_has_no_row(
         disturbed_at = await disturbing
         await put_right(server, proxy)
         back_at = time.monotonic()
-        async with asyncio.timeout(RECOVER_WITHIN_S + SLACK_S[soak]):
+        async with asyncio.timeout(RECOVER_WITHIN_S + SLACK_S):
             await load.until_one_is_taken()
         recovered_s = time.monotonic() - back_at
         await load.run_for(0.3)
@@ -159,10 +161,11 @@ async def test_no_order_is_sent_that_has_no_row(
         f" {len(refused)} refused (median {refused[len(refused) // 2]:.3f} s, last of all {refused[-1]:.3f} s),"
         f" taken again after {recovered_s:.2f} s"
     )
-    assert refused[-1] <= ANSWER_WITHIN_S + SLACK_S[soak]
     if soak:
+        # With the machine to itself. One that has much else to do says something about itself here.
         assert refused[int(len(refused) * 0.95)] <= ANSWER_WITHIN_S
-        assert recovered_s <= RECOVER_WITHIN_S
+    assert refused[-1] <= ANSWER_WITHIN_S + SLACK_S
+    assert recovered_s <= RECOVER_WITHIN_S
 
 
 async def _after(seconds: float, action: Callable[[], Awaitable[object]]) -> float:
@@ -172,9 +175,16 @@ async def _after(seconds: float, action: Callable[[], Awaitable[object]]) -> flo
 
 
 async def _rows(stores: Stores) -> dict[str, JournalRow]:
-    """By the client order id; every test has accounts of its own and the module one database."""
-    rows = await stores.journal.in_states(tuple(OrderState), 100_000)
-    return {row.venue_client_id: row for row in rows}
+    """By the client order id; every test has accounts of its own and the module one database.
+
+    What is promised of the gateway is over by now: on a busy machine, this look may have to be taken again.
+    """
+    async with asyncio.timeout(ANSWERS_TO_US_WITHIN_S):
+        while True:
+            with contextlib.suppress(StorageUnavailable):
+                rows = await stores.journal.in_states(tuple(OrderState), 100_000)
+                return {row.venue_client_id: row for row in rows}
+            await asyncio.sleep(0.1)
 
 
 def _account_for(answers: Sequence[Answer], rows: dict[str, JournalRow], venue: ScriptedVenue) -> None:

@@ -317,7 +317,9 @@ async def test_protection_prices_round_towards_the_entry(shop: Shop) -> None:
 
 
 async def test_every_operation_of_another_account_is_a_404(shop: Shop) -> None:
-    stranger = await shop.gateway.key(await shop.gateway.account(Tier.PRO))
+    # Some operations have to be named to a key.
+    scopes = Scopes(operations=frozenset(OPERATIONS))
+    stranger = await shop.gateway.key(await shop.gateway.account(Tier.PRO), scopes=scopes)
     for name, row in OPERATIONS.items():
         if issubclass(row.request, CredentialRequest):
             body = {"operation": name, **row.example, "credentialId": shop.credential_id}

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 from multidict import CIMultiDictProxy
 
+from gateway.operations.table import OPERATIONS
+from mcp_server.catalog import snake_case
 from storage.ports import Account, Scopes, Tier
 from tests.support.scripted_venue import ScriptedVenue
 from tests.support.served import Served
@@ -136,4 +138,6 @@ class McpDesk:
         return {} if key is None else {"Authorization": f"Bearer {key or self.key}"}
 
 
+# What a key is shown that is not told more: an operation that has to be named to a key is not among it.
+SHOWN = [snake_case(name) for name, operation in OPERATIONS.items() if not operation.explicit_only]
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}

@@ -9,7 +9,7 @@ import pytest
 
 from mcp_server.protocol import SUPPORTED_VERSIONS
 from storage.ports import Tier
-from tests.mcp_server.mcp_desk import CAPABILITIES_KEY, HELLO, MODERN, VERSION_KEY, McpDesk
+from tests.mcp_server.mcp_desk import CAPABILITIES_KEY, HELLO, MODERN, SHOWN, VERSION_KEY, McpDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -257,7 +257,7 @@ async def test_a_request_that_stands_alone_needs_no_handshake(desk: McpDesk) -> 
     assert listed.result["resultType"] == "complete"
     assert listed.result["cacheScope"] == "private"
     assert listed.result["ttlMs"] >= 0
-    assert len(listed.result["tools"]) == 23
+    assert len(listed.result["tools"]) == len(SHOWN)
     called = await desk.ask_alone("tools/call", {"name": "get_balance", "arguments": desk.with_credential()})
     assert called.structured["equity"] == "10000.00"
     assert called.result["resultType"] == "complete"
@@ -269,7 +269,8 @@ async def test_the_server_says_what_it_speaks_to_anybody(desk: McpDesk) -> None:
     assert found.result["supportedVersions"] == list(SUPPORTED_VERSIONS)
     assert found.result["capabilities"] == {"tools": {}}
     assert "list_credentials" in found.result["instructions"]
-    assert (await desk.ask_alone("tools/list", key=None)).result["tools"] == []
+    shown = (await desk.ask_alone("tools/list", key=None)).result["tools"]
+    assert [tool["name"] for tool in shown] == ["milo_request_siwx_message", "milo_signup"]
     called = await desk.ask_alone("tools/call", {"name": "get_balance", "arguments": {}}, key=None)
     assert called.structured["code"] == "MISSING_API_KEY"
 

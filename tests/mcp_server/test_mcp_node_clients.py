@@ -20,9 +20,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from gateway.operations.table import OPERATIONS
-from mcp_server.catalog import snake_case
 from storage.ports import Scopes
+from tests.mcp_server.mcp_desk import SHOWN
 from tests.support.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +30,7 @@ HERE = Path(__file__).parent / "node"
 MODULES = HERE / "node_modules"
 LEAST_NODE = 22
 WITHIN_S = 60
-ALL_TOOLS = [snake_case(name) for name in OPERATIONS]
+ALL_TOOLS = SHOWN
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from gateway.operations.table import OPERATIONS
-from mcp_server.catalog import snake_case
 from storage.ports import Scopes, Tier
+from tests.mcp_server.mcp_desk import SHOWN
 from tests.support.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,7 +58,7 @@ async def test_it_connects_and_lists_every_tool(trader: Trader, mode: str) -> No
     async with trader.client(mode) as client:
         assert client.session.protocol_version == ERAS[mode]
         listed = (await client.list_tools()).tools
-    assert [tool.name for tool in listed] == [snake_case(name) for name in OPERATIONS]
+    assert [tool.name for tool in listed] == SHOWN
     for tool in listed:
         assert tool.description
         assert tool.output_schema

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mcp_server.sessions import IDLE_S, Sessions
-from tests.mcp_server.mcp_desk import HELLO, Answered, McpDesk
+from tests.mcp_server.mcp_desk import HELLO, SHOWN, Answered, McpDesk
 from tests.support.manual_clock import ManualClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -19,10 +19,11 @@ def desk(lasting_desk: McpDesk) -> McpDesk:
     return lasting_desk
 
 
-async def test_a_client_without_a_key_may_hold_a_session_and_sees_no_tools(desk: McpDesk) -> None:
+async def test_a_client_without_a_key_may_hold_a_session_and_sees_how_to_get_one(desk: McpDesk) -> None:
     id = await desk.session()
     assert (await desk.ask("ping", key=None, Mcp_Session_Id=id)).result == {}
-    assert (await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result == {"tools": []}
+    shown = (await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result["tools"]
+    assert [tool["name"] for tool in shown] == ["milo_request_siwx_message", "milo_signup"]
     called = await desk.call("get_balance", desk.with_credential(), key=None, Mcp_Session_Id=id)
     assert (called.result["isError"], called.structured["code"]) == (True, "MISSING_API_KEY")
     assert desk.venue.sent == []
@@ -30,7 +31,7 @@ async def test_a_client_without_a_key_may_hold_a_session_and_sees_no_tools(desk:
 
 async def test_a_key_needs_no_session(desk: McpDesk) -> None:
     assert (await desk.call("get_balance", desk.with_credential())).result["isError"] is False
-    assert len((await desk.ask("tools/list")).result["tools"]) == 23
+    assert len((await desk.ask("tools/list")).result["tools"]) == len(SHOWN)
 
 
 async def test_a_deleted_session_is_404_even_with_its_key(desk: McpDesk) -> None:
@@ -104,7 +105,7 @@ async def test_a_session_that_signed_up_is_that_accounts_and_its_client_is_told(
         await found.becomes(desk.account.account_id, desk.key)
         told = b"".join([await stream.content.readline() for _ in range(3)])
         assert b'"method":"notifications/tools/list_changed"' in told
-    assert len((await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result["tools"]) == 23
+    assert len((await desk.ask("tools/list", key=None, Mcp_Session_Id=id)).result["tools"]) == len(SHOWN)
     called = await desk.call("get_balance", desk.with_credential(), key=None, Mcp_Session_Id=id)
     assert called.result["isError"] is False
     stranger = await desk.another_key()
@@ -141,4 +142,4 @@ async def test_ids_of_requests_repeat_across_sessions(desk: McpDesk) -> None:
     answers = await asyncio.gather(
         desk.ask("tools/list", key=None, Mcp_Session_Id=one), desk.ask("tools/list", Mcp_Session_Id=two)
     )
-    assert [len(answer.result["tools"]) for answer in answers] == [0, 23]
+    assert [len(answer.result["tools"]) for answer in answers] == [2, len(SHOWN)]

@@ -15,7 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from mcp_server.stdio import Bridge
 from storage.ports import Scopes
-from tests.mcp_server.mcp_desk import CAPABILITIES_KEY, HELLO, MODERN, VERSION_KEY, McpDesk
+from tests.mcp_server.mcp_desk import CAPABILITIES_KEY, HELLO, MODERN, SHOWN, VERSION_KEY, McpDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,7 +59,7 @@ async def test_lines_go_in_and_answers_come_out(desk: McpDesk) -> None:
     by_id = {message["id"]: message for message in said}
     assert said[0]["id"] == 1
     assert len(said) == 3
-    assert len(by_id[2]["result"]["tools"]) == 23
+    assert len(by_id[2]["result"]["tools"]) == len(SHOWN)
     assert by_id["three"]["result"]["structuredContent"]["equity"] == "10000.00"
     # It ended the session that it had.
     assert len(desk.gateway.gateway.mcp.sessions) == before

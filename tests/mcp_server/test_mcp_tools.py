@@ -11,7 +11,7 @@ from gateway.operations.table import OPERATIONS, Group
 from mcp_server.catalog import GROUP_WORDS, Catalog, groups_of, snake_case
 from normalization.errors import InvalidParameter
 from storage.ports import Scopes, Tier
-from tests.mcp_server.mcp_desk import McpDesk
+from tests.mcp_server.mcp_desk import SHOWN, McpDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,17 +29,30 @@ async def tools(desk: McpDesk, **more: Any) -> dict[str, dict[str, Any]]:
     return {tool["name"]: tool for tool in listed}
 
 
+async def whole(desk: McpDesk) -> dict[str, dict[str, Any]]:
+    """Every tool there is, as a key sees them to which every operation is named."""
+    key = await desk.gateway.key(desk.account, scopes=Scopes(operations=frozenset(OPERATIONS)))
+    return await tools(desk, key=key)
+
+
 async def test_every_operation_is_a_tool_in_the_order_of_the_table(desk: McpDesk) -> None:
-    assert list(await tools(desk)) == [snake_case(name) for name in OPERATIONS]
+    assert list(await whole(desk)) == [snake_case(name) for name in OPERATIONS]
+
+
+async def test_what_has_to_be_named_to_a_key_is_shown_to_no_other(desk: McpDesk) -> None:
+    assert list(await tools(desk)) == SHOWN
+    assert "milo_send_tokens" not in SHOWN
 
 
 async def test_the_list_is_small_enough_for_a_models_context(desk: McpDesk) -> None:
-    listed = (await desk.ask("tools/list")).text
-    assert len(listed) / CHARACTERS_PER_TOKEN < MOST_TOKENS
+    trading = (await desk.ask("tools/list", query="?tools=market,account,orders,manage")).text
+    assert len(trading) / CHARACTERS_PER_TOKEN < MOST_TOKENS
+    everything = (await desk.ask("tools/list")).text
+    assert len(everything) / CHARACTERS_PER_TOKEN < 3 * MOST_TOKENS
 
 
 async def test_a_tool_takes_what_its_operation_takes(desk: McpDesk) -> None:
-    listed = await tools(desk)
+    listed = await whole(desk)
     for name, operation in OPERATIONS.items():
         schema = listed[snake_case(name)]["inputSchema"]
         taken = {field.encode_name for field in msgspec.structs.fields(operation.request)}
@@ -90,7 +103,7 @@ async def test_no_text_of_a_tool_speaks_of_http(desk: McpDesk) -> None:
 
 
 async def test_hints_tell_readers_from_writers_and_what_may_be_repeated(desk: McpDesk) -> None:
-    listed = await tools(desk)
+    listed = await whole(desk)
     for name, operation in OPERATIONS.items():
         # What is left out is as the protocol says: false, true, false, true.
         hints = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
@@ -107,14 +120,14 @@ async def test_a_key_sees_only_the_tools_it_may_use(desk: McpDesk) -> None:
     key = await desk.gateway.key(desk.account, scopes=narrow)
     assert list(await tools(desk, key=key)) == ["get_balance", "place_limit_order"]
     assert list(await tools(desk, key=await desk.another_key(scopes=Scopes(operations=frozenset())))) == []
-    assert len(await tools(desk, key=await desk.another_key(Tier.PRO))) == len(OPERATIONS)
+    assert len(await tools(desk, key=await desk.another_key(Tier.PRO))) == len(SHOWN)
     denied = await desk.call("get_orders", desk.with_credential(), key=key)
     assert denied.structured["code"] == "OPERATION_NOT_ALLOWED"
 
 
 async def test_groups_narrow_the_list_and_what_may_be_called(desk: McpDesk) -> None:
     for group, word in GROUP_WORDS.items():
-        expected = [snake_case(o.name) for o in OPERATIONS.values() if o.group == group]
+        expected = [name for name in SHOWN if OPERATIONS_BY_TOOL[name] == group]
         assert list(await tools(desk, query=f"?tools={word}")) == expected
     both = await tools(desk, query="?tools=market,orders")
     assert {OPERATIONS_BY_TOOL[name] for name in both} == {Group.MARKET_DATA, Group.PLACEMENT}
@@ -148,11 +161,12 @@ async def test_a_list_is_encoded_once_for_each_shape_of_key(desk: McpDesk) -> No
     assert principals[0].account_id != principals[1].account_id
     first, second = (catalog.listed(principal, None) for principal in principals)
     assert first is second
-    assert catalog.listed(None, None) == b"[]"
+    assert catalog.listed(None, None) is catalog.listed(None, None)
 
 
 async def test_without_a_key_there_are_the_public_tools_only() -> None:
     public = msgspec.structs.replace(OPERATIONS["getMarkets"], public=True)
     catalog = Catalog({**OPERATIONS, "getMarkets": public})
-    assert [tool["name"] for tool in json.loads(catalog.listed(None, None))] == ["get_markets"]
+    shown = ["get_markets", "milo_request_siwx_message", "milo_signup"]
+    assert [tool["name"] for tool in json.loads(catalog.listed(None, None))] == shown
     assert json.loads(catalog.listed(None, groups_of("tools=account"))) == []

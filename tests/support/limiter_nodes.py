@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -89,7 +88,6 @@ class WayToRedis(SharedCounters):
 class Node:
     def __init__(self, server: RedisProcess, clock: RedisClock, usage: UsageStore, workers: Callable[[], int]) -> None:
         self.redis = WayToRedis(RedisCounters(server_at(server.address, answer_within_s=PATIENCE_S), clock=TEST_TIME))
-        self.noted: Counter[tuple[str, str]] = Counter()
         self.limiter = SharedLimiter(
             self.redis,
             usage,
@@ -97,7 +95,6 @@ class Node:
             workers=workers,
             limits=SMALL,
         )
-        self.limiter.note = lambda by, outcome: self.noted.update([(by, outcome)])
 
     async def ask(self, requests: int = 1, account_id: str = "a", tier: Tier = Tier.FREE) -> int:
         """How many of so many concurrent requests were admitted."""

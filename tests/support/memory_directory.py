@@ -53,6 +53,13 @@ class MemoryDirectory:
         self._accounts[account.account_id] = account
         self._changed()
 
+    async def enroll(self, account: Account, key: ApiKey, credential: Credential) -> None:
+        await self._called("enroll")
+        self._accounts[account.account_id] = account
+        self._keys[key.key_id] = key
+        self._credentials[credential.credential_id] = credential
+        self._changed()
+
     async def account(self, account_id: str) -> Account | None:
         await self._called("account")
         return self._accounts.get(account_id)

@@ -141,11 +141,19 @@ async def served(
     database_url: str | None = None,
     redis_url: str | None = None,
     redis_answers_within_s: float = PATIENCE_S,
+    **more_settings: Any,
 ) -> AsyncIterator[Served]:
     """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
     settings = Settings.load(
-        {}, port=0, metrics_port=0, data_dir=directory, demo=True, database_url=database_url, redis_url=redis_url
+        {},
+        port=0,
+        metrics_port=0,
+        data_dir=directory,
+        demo=True,
+        database_url=database_url,
+        redis_url=redis_url,
+        **more_settings,
     )
     ring = MasterKeyRing([b"m" * 32])
     stores = await database_of(settings).open()

@@ -109,7 +109,7 @@ def emulation(capabilities: Capabilities, capability: Capability) -> str | None:
     if capability not in capabilities.supports:
         return None
     if capability is Capability.CLOSE_POSITIONS:
-        return _CLOSED
+        return capabilities.emulated.get(capability, _CLOSED)
     if capability is Capability.BATCH and capabilities.native_batch_size == 1:
         return _LEG_BY_LEG
     return capabilities.emulated.get(capability)

@@ -5,15 +5,16 @@ ccxt builds and signs; names, numbers and states are read here and in the venue'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from adapters.base import Submission
 from adapters.ccxt_venues.bridge.quirks import Document
 from adapters.ccxt_venues.bridge.session import BridgedSession
+from adapters.ccxt_venues.bridge.session import on as on
 from normalization.accounts import Position
 from normalization.decimals import product
 from normalization.instruments import Instrument
@@ -22,14 +23,6 @@ from normalization.resolver import UnknownVenueSymbol
 from normalization.venue_failures import Reason, VenueRejected, VenueUnclear
 
 T = TypeVar("T")
-
-
-class OnAMarket(Protocol):
-    @property
-    def symbol(self) -> str: ...
-
-
-M = TypeVar("M", bound=OnAMarket)
 
 
 class RawSession(BridgedSession):
@@ -74,11 +67,6 @@ def time_left_ms(submission: Submission, now_ms: int) -> int:
     if left_ms <= 0:
         raise VenueRejected(Reason.REQUEST_EXPIRED, "nothing was sent: the time for it is over")
     return left_ms
-
-
-def on(instrument: Instrument | None, found: Sequence[M]) -> list[M]:
-    """What is on that market."""
-    return [thing for thing in found if instrument is None or thing.symbol == instrument.symbol]
 
 
 def ours(order: Order | None, client_id: str) -> Order | None:

@@ -30,7 +30,7 @@ from adapters.ccxt_venues.refusals import Action, refusals_of
 from adapters.ccxt_venues.venue import Row, Site
 from adapters.transport import Reply, Request
 from normalization.resolver import Markets
-from normalization.venue_failures import VenueFailure
+from normalization.venue_failures import Reason, VenueFailure, VenueUnclear
 
 _MINUTE_S: Final = 60.0
 
@@ -130,19 +130,29 @@ class BridgedService:
         return exchange
 
     async def _fetch_listed(self) -> bytes:
+        """:raises VenueFailure: the venue did not answer, or not with a list of markets."""
         exchange = await asyncio.to_thread(self._exchange, {})
         token = under_way.set(UnderWay(Action.READ, max_body=MAX_LIST))
         try:
             listed = await exchange.fetch_markets()
+        except VenueFailure:
+            raise
+        except Exception as problem:
+            text = f"the list of markets could not be read: {type(problem).__name__}"
+            raise VenueUnclear(Reason.OTHER, text) from problem
         finally:
             under_way.reset(token)
         return orjson.dumps(listed, default=str)
 
     def _parse_listed(self, raw: bytes) -> Listed:
+        """:raises ValueError: there is no market in it, which is how ccxt reads nearly any reply of another shape."""
         listed = orjson.loads(raw)
+        names = names_of(self._site.exchange, listed, self._quirks.quote)
+        if not names.ours:
+            raise ValueError("a list without a market")
         template = self._exchange({})
         template.set_markets(listed)
-        return Listed(names=names_of(self._site.exchange, listed, self._quirks.quote), template=template)
+        return Listed(names=names, template=template)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Any:
         """:raises VenueFailure: the request or its reply failed."""

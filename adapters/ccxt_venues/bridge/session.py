@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -100,12 +100,12 @@ class BridgedSession:
 
     async def get_positions(self, instrument: Instrument | None) -> Sequence[Position]:
         found = await self._read(self._exchange.fetch_positions(), self._positions)
-        return [p for p in found if instrument is None or p.symbol == instrument.symbol]
+        return on(instrument, found)
 
     async def get_open_orders(self, instrument: Instrument | None) -> Sequence[Order]:
         symbol = None if instrument is None else self._theirs(instrument)
         asked = self._exchange.fetch_open_orders(symbol, None, None, dict(self._quirks.listing))
-        return _on(instrument, await self._read(asked, self._orders))
+        return on(instrument, await self._read(asked, self._orders))
 
     async def get_fills(self, instrument: Instrument, limit: int) -> Sequence[Fill]:
         asked = self._exchange.fetch_my_trades(self._theirs(instrument), None, limit)
@@ -325,9 +325,17 @@ def understood(parse: Callable[[], T]) -> T:
         raise VenueUnclear(Reason.OTHER, f"the reply could not be read: {type(problem).__name__}") from problem
 
 
-def _on(instrument: Instrument | None, orders: Sequence[Order]) -> list[Order]:
-    """Venues take a market for a wish."""
-    return [order for order in orders if instrument is None or order.symbol == instrument.symbol]
+class OnAMarket(Protocol):
+    @property
+    def symbol(self) -> str: ...
+
+
+M = TypeVar("M", bound=OnAMarket)
+
+
+def on(instrument: Instrument | None, found: Iterable[M]) -> list[M]:
+    """What is on that market: venues take it for a wish."""
+    return [thing for thing in found if instrument is None or thing.symbol == instrument.symbol]
 
 
 def _is_over(outcome: BaseException) -> bool:

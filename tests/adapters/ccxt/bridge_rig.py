@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ class BridgedRig:
         self.replies = dict(replies)
         self.script = script
         self.client_id = row.client_id(TOKEN)
+        self.paused_s = 0.0
         self.server: RecordingServer
         self.adapter: CcxtAdapter
         self.session: BridgedSession
@@ -54,6 +56,11 @@ class BridgedRig:
 
     def sent_to(self, method: str, path: str) -> list[Sent]:
         return [sent for sent in self.server.sent if (sent.method, path_of(sent)) == (method, path)]
+
+    async def pause(self, seconds: float) -> None:
+        """Time passes at once here."""
+        self.paused_s += seconds
+        await asyncio.sleep(0)
 
     def answer(self, sent: Sent) -> Answer:
         host, path = _split(sent)
@@ -111,7 +118,7 @@ async def bridged_rig(
     rig = BridgedRig(row, replies, script)
     async with recording(rig.answer) as rig.server:
         transport = Transport()
-        around = surroundings(data_dir, transport)
+        around = msgspec.structs.replace(surroundings(data_dir, transport), sleep=rig.pause)
         if network is Network.PAPER:
             rig.adapter = CcxtAdapter(row, around, paper_url=rig.server.url)
         else:

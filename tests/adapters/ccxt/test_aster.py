@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
 
 from adapters.base import Grouping
 from adapters.ccxt_venues.aster import ASTER, QUIRKS
@@ -43,29 +41,10 @@ from normalization.venue_failures import (
 from tests.adapters.ccxt.bridge_rig import BridgedRig, bridged_rig, path_of
 from tests.adapters.ccxt.hyperliquid_rig import ACCOUNT, AGENT, KEY
 from tests.adapters.ccxt.orders_to_place import NOW_MS
+from tests.adapters.ccxt.recorded.aster import MARKET, is_signed
 from tests.adapters.ccxt.recording_server import Answer, said
 
 CLIENT_ID = "000102030405060708090a0b0c0d0e0f"
-SYMBOL: dict[str, Any] = {
-    "symbol": "BTCUSDT",
-    "pair": "BTCUSDT",
-    "contractType": "PERPETUAL",
-    "deliveryDate": 4133404800000,
-    "onboardDate": 1569398400000,
-    "status": "TRADING",
-    "baseAsset": "BTC",
-    "quoteAsset": "USDT",
-    "marginAsset": "USDT",
-    "pricePrecision": 2,
-    "quantityPrecision": 3,
-    "filters": [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
-        {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
-        {"filterType": "MIN_NOTIONAL", "notional": "5"},
-    ],
-    "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
-    "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
-}
 ORDER: dict[str, Any] = {
     "orderId": 17338441758,
     "symbol": "BTCUSDT",
@@ -89,7 +68,7 @@ ORDER: dict[str, Any] = {
 
 
 REPLIES: dict[str, Any] = {
-    "GET /fapi/v3/exchangeInfo": {"symbols": [SYMBOL]},
+    "GET /fapi/v3/exchangeInfo": {"symbols": [MARKET]},
     "GET /api/v3/exchangeInfo": {"symbols": []},
     "POST /fapi/v3/order": ORDER,
     "GET /fapi/v3/depth": {"bids": [["59999.90", "1.5"]], "asks": [["60000.10", "0.25"]], "T": 1, "E": 1},
@@ -118,24 +97,14 @@ async def test_the_steps_of_a_market_are_exact(aster: BridgedRig) -> None:
 async def test_a_limit_order_leaves_as_exactly_these_bytes_signed_by_the_api_wallet(aster: BridgedRig) -> None:
     await aster.session.place_order(aster.order(Limit(price=Decimal("50000.0")), size="0.010"))
     (sent,) = aster.server.sent
-    text, _, signature = sent.body.decode().rpartition("&signature=")
+    text, _, _ = sent.body.decode().rpartition("&signature=")
     nonce, _, rest = text.partition("&user=")
     assert int(nonce.removeprefix("nonce=")) >= NOW_MS * 1000
     assert rest == (
         f"{ACCOUNT}&signer={AGENT}&symbol=BTCUSDT&side=BUY&newClientOrderId={CLIENT_ID}"
         "&type=LIMIT&quantity=0.01&price=50000&timeInForce=GTC"
     )
-    message = encode_typed_data(
-        domain_data={
-            "name": "AsterSignTransaction",
-            "version": "1",
-            "chainId": 1666,
-            "verifyingContract": "0x" + "0" * 40,
-        },
-        message_types={"Message": [{"name": "msg", "type": "string"}]},
-        message_data={"msg": text},
-    )
-    assert Account.recover_message(message, signature=signature).lower() == AGENT
+    assert is_signed(sent.body.decode())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from adapters.ccxt_venues.rows import ROWS
 from normalization.errors import ExchangeError
 from normalization.orders import Execution, Limit, Market, PostOnly, Stop, TimeInForce
 from normalization.venue_failures import Reason, VenueFailure, VenueNotReached, VenueRejected, VenueUnclear
-from tests.adapters.ccxt.benches import Bench, bench_of
+from tests.adapters.ccxt.benches import Bench, bench_of, outcome
 from tests.adapters.ccxt.orders_to_place import TOKEN, submission
 from tests.adapters.ccxt.recorded import RECORDED, WIRES
 from tests.adapters.ccxt.recorded.wire import Wire
@@ -53,7 +53,7 @@ HOSTILE = {
 SIGNING_KEYS = {"private_key", "secret_key", "seeds"}
 
 # Where an empty list is how the venue says that there are no orders.
-BARE_LISTS = {"dydx", "hibachi"}
+BARE_LISTS = {"aster", "dydx", "hibachi"}
 
 
 @pytest.fixture(params=RECORDED)
@@ -70,13 +70,6 @@ async def trader(bench: Bench[Wire]) -> Bench[Wire]:
         pytest.skip(refused.text)
     bench.rig.server.sent.clear()
     return bench
-
-
-async def outcome(doing: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return await doing
-    except Exception as failure:
-        return failure
 
 
 async def test_a_reply_that_proves_nothing_never_says_that_an_order_was_refused(trader: Bench[Wire]) -> None:

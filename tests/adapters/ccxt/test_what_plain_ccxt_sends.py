@@ -18,14 +18,11 @@ from adapters.ccxt_venues.orderly import TRIGGERED
 from normalization.orders import Execution, Limit, PostOnly, Side, Stop, TimeInForce
 from normalization.venue_failures import VenueFailure
 from tests.adapters.ccxt.orders_to_place import NOW_MS
+from tests.adapters.ccxt.plain_ccxt import PLAIN
 from tests.adapters.ccxt.recorded import apex, derive, hibachi, nado, orderly
 from tests.adapters.ccxt.recorded.desk import Desk, desk
 from tests.adapters.ccxt.recording_server import Sent, said
 
-PLAIN = pytest.param(
-    "plain",
-    marks=pytest.mark.xfail(strict=True, raises=(AssertionError, pytest.fail.Exception), reason="plain ccxt"),
-)
 SIGNS = pytest.mark.skipif(not signing.is_installed(), reason="the library that signs ApeX orders is missing")
 
 ORDERLY: Final = {

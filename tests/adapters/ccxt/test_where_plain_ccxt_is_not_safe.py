@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, Protocol
 
-import aiohttp
 import ccxt.async_support as ccxt  # type: ignore[import-untyped]
 import pytest
 
@@ -17,12 +15,8 @@ from normalization.venue_failures import VenueFailure
 from tests.adapters.ccxt.hyperliquid_rig import AGENT, KEY, HyperliquidRig
 from tests.adapters.ccxt.orders_to_place import submission
 from tests.adapters.ccxt.paradex_rig import ACCOUNT, MAIN_PUBLIC_KEY, MARKETS, SUBKEY, ParadexRig, refusal, report
+from tests.adapters.ccxt.plain_ccxt import PLAIN, Connections, attempt, unified
 from tests.adapters.ccxt.recording_server import Answer, Sent, recording, said
-
-PLAIN = pytest.param(
-    "plain",
-    marks=pytest.mark.xfail(strict=True, raises=(AssertionError, pytest.fail.Exception), reason="plain ccxt"),
-)
 
 
 class Caller(Protocol):
@@ -35,39 +29,19 @@ class Caller(Protocol):
         ...
 
 
-def unified(order: Submission) -> dict[str, Any]:
-    """An order in ccxt's words."""
-    intent, params = order.intent, {"clientOrderId": order.client_id, "reduceOnly": order.intent.reduce_only}
-    match intent.execution:
-        case Limit(time_in_force=time_in_force):
-            params["timeInForce"] = time_in_force.value
-        case PostOnly():
-            params["postOnly"] = True
-        case Stop(trigger_price=trigger):
-            params["stopLossPrice"] = str(trigger)
-    kind = "market" if intent.price is None else "limit"
-    return {
-        "symbol": "BTC/USDC:USDC" if order.client_id.startswith("0x") else "BTC/USD:USDC",
-        "type": kind,
-        "side": intent.side.lower(),
-        "amount": str(intent.size),
-        "price": str(intent.price or intent.trigger_price),
-        "params": params,
-    }
-
-
 class PlainCaller:
-    def __init__(self, exchange: Any) -> None:
+    def __init__(self, exchange: Any, symbol: str) -> None:
         self.exchange = exchange
+        self.symbol = symbol
 
     async def load_markets(self) -> None:
         await self.exchange.load_markets()
 
     async def place(self, submission: Submission) -> Any:
-        return await self.exchange.create_order(**unified(submission))
+        return await self.exchange.create_order(**unified(submission, self.symbol))
 
     async def place_batch(self, submissions: list[Submission]) -> list[Any]:
-        placed = await self.exchange.create_orders([unified(order) for order in submissions])
+        placed = await self.exchange.create_orders([unified(order, self.symbol) for order in submissions])
         return [None if order["status"] == "rejected" else order["id"] for order in placed]
 
 
@@ -84,29 +58,6 @@ class OurCaller:
     async def place_batch(self, submissions: list[Submission]) -> list[Any]:
         placed = await self.rig.session.place_orders(submissions, Grouping.NONE)
         return [leg.order_id if isinstance(leg, Order) else None for leg in placed]
-
-
-class Connections:
-    """What the exchanges of one test send with."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self.session = session
-        self.exchanges: list[Any] = []
-
-    def connect(self, exchange: Any) -> Any:
-        exchange.session = self.session
-        self.exchanges.append(exchange)
-        return exchange
-
-
-@pytest.fixture
-async def connections() -> AsyncIterator[Connections]:
-    async with aiohttp.ClientSession() as session:
-        found = Connections(session)
-        yield found
-        for exchange in found.exchanges:
-            # It complains about connections that are not its own.
-            exchange.session = None
 
 
 def plain_hyperliquid(rig: HyperliquidRig, connections: Connections) -> Any:
@@ -134,9 +85,9 @@ def plain_paradex(rig: ParadexRig, connections: Connections, account: str = ACCO
 
 @pytest.fixture(params=[PLAIN, "ours"])
 def on_hyperliquid(request: pytest.FixtureRequest, hyperliquid: HyperliquidRig, connections: Connections) -> Caller:
-    return (
-        OurCaller(hyperliquid) if request.param == "ours" else PlainCaller(plain_hyperliquid(hyperliquid, connections))
-    )
+    if request.param == "ours":
+        return OurCaller(hyperliquid)
+    return PlainCaller(plain_hyperliquid(hyperliquid, connections), "BTC/USDC:USDC")
 
 
 @pytest.fixture(params=[PLAIN, "ours"])
@@ -144,15 +95,7 @@ def on_paradex(request: pytest.FixtureRequest, paradex: ParadexRig, connections:
     if request.param == "ours":
         return OurCaller(paradex)
     paradex.replies["POST /v1/auth"] = {"jwt_token": "token"}
-    return PlainCaller(plain_paradex(paradex, connections))
-
-
-async def attempt(doing: Any) -> Any:
-    """What came of it; an error is as good as an answer here."""
-    try:
-        return await doing
-    except (VenueFailure, ccxt.BaseError) as failure:
-        return failure
+    return PlainCaller(plain_paradex(paradex, connections), "BTC/USD:USDC")
 
 
 async def test_loading_the_markets_signs_nothing(on_hyperliquid: Caller, hyperliquid: HyperliquidRig) -> None:

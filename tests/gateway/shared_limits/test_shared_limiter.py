@@ -393,10 +393,11 @@ async def test_a_worker_that_loses_redis_as_it_returns_comes_back_all_the_same(n
 
 async def test_every_request_is_noted_and_those_near_the_limit_apart(nodes: Nodes) -> None:
     await nodes[0].ask(14)
-    assert nodes[0].noted == {("shared", "admitted"): 9, ("shared", "near_limit"): 3, ("shared", "refused"): 2}
+    shared = [nodes[0].limiter.checks["shared", outcome] for outcome in ("admitted", "near_limit", "refused")]
+    assert shared == [9, 3, 2]
     await lose(nodes, 0)
     await nodes[0].ask(5, "b")
-    assert nodes[0].noted["local", "refused"] == 1
+    assert nodes[0].limiter.checks["local", "refused"] == 1
 
 
 async def test_a_caller_who_goes_away_takes_nobody_with_him(nodes: Nodes) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,8 +29,10 @@ from sandbox.milo.chain import BLOCKHASH_LIFE, FEE_PER_SIGNATURE, SLOT_MS, Chain
 from sandbox.milo.core import Core
 from sandbox.milo.faucet import FaucetAsked, give
 from sandbox.milo.loopback import FAUCET, RPC
+from sandbox.milo.rpc import INVALID_PARAMS, REFUSED, RpcError, RpcRequest, answer
 from sandbox.milo.tokens import BY_SYMBOL, SOL, TOKENS, USDC
 from tests.sandbox.milo.conftest import OpenMilo
+from tests.support.milo_books import check_conserved
 from tests.support.milo_user import MiloServer
 
 SOL_UNIT = 10**9
@@ -142,6 +146,33 @@ async def test_a_transaction_is_taken_once_fresh_and_signed(milo: MiloServer) ->
     assert found.gained(str(wallet.pubkey()), SOL.address) == -SOL_UNIT
     left = await milo.run(lambda core: core.chain.balance(wallet.pubkey(), SOL))
     assert left == 4 * SOL_UNIT - FEE_PER_SIGNATURE
+
+
+async def test_whatever_bytes_are_signed_and_sent_are_an_answer_and_nothing_is_made_of_nothing(
+    milo: MiloServer,
+) -> None:
+    wallet, other, chance = Keypair(), Keypair(), Random(3)
+    await milo.run(lambda core: core.chain.fund(str(wallet.pubkey()), SOL, 5 * SOL_UNIT, core.now_ms))
+
+    def sent(core: Core) -> int:
+        """0, or the code of the refusal."""
+        latest = core.chain.blockhash(core.chain.slot(core.now_ms))
+        step = programs.transfer_lamports(wallet.pubkey(), other.pubkey(), SOL_UNIT // 1000)
+        raw = bytearray(bytes(Message.new_with_blockhash([step], wallet.pubkey(), latest)))
+        for _ in range(chance.randrange(3)):
+            raw[chance.randrange(len(raw))] = chance.randrange(256)
+        # Signed as it is, so that more than the signature is looked at.
+        transaction = b"\1" + bytes(wallet.sign_message(bytes(raw))) + bytes(raw)
+        params = (b64encode(transaction).decode(), {"encoding": "base64"})
+        try:
+            answer(core, RpcRequest(method="sendTransaction", params=params))
+        except RpcError as refusal:
+            return refusal.code
+        return 0
+
+    outcomes = [await milo.run(sent) for _ in range(150)]
+    assert set(outcomes) == {0, INVALID_PARAMS, REFUSED}
+    await milo.run(check_conserved)
 
 
 async def test_what_is_undone_in_the_database_is_undone_on_the_chain(milo: MiloServer) -> None:

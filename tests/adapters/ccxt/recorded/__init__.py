@@ -13,6 +13,7 @@ import pytest
 
 from adapters.ccxt_venues.apex import signing
 from tests.adapters.ccxt.recorded.apex import ApexWire
+from tests.adapters.ccxt.recorded.aster import AsterWire
 from tests.adapters.ccxt.recorded.derive import DeriveWire
 from tests.adapters.ccxt.recorded.dydx import DydxWire
 from tests.adapters.ccxt.recorded.extended import ExtendedWire
@@ -26,6 +27,7 @@ from tests.adapters.ccxt.recorded.wire import Wire
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "apex": ApexWire,
+    "aster": AsterWire,
     "derive": DeriveWire,
     "dydx": DydxWire,
     "extended": ExtendedWire,

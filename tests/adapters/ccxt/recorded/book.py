@@ -94,6 +94,10 @@ class Book:
     def used(self) -> Decimal:
         return abs(self.position) * MARK / self.leverage
 
+    @property
+    def latest(self) -> Kept:
+        return self.orders[max(self.orders)]
+
     def open_orders(self) -> list[Kept]:
         return [order for order in self.orders.values() if order.is_open]
 

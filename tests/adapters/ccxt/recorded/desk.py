@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Network
-from adapters.ccxt_venues.rows import ROWS
 from normalization.instruments import Instrument
 from normalization.orders import Order
-from tests.adapters.ccxt.bridge_rig import BridgedRig, bridged_rig, path_of
+from tests.adapters.ccxt.benches import Bench, bench_of
+from tests.adapters.ccxt.bridge_rig import BridgedRig
 from tests.adapters.ccxt.recorded import WIRES
 from tests.adapters.ccxt.recorded.wire import Wire
-from tests.adapters.ccxt.recording_server import Sent
 
 
-class Desk:
+class Desk(Bench[Any]):
     def __init__(self, rig: BridgedRig, wire: Any) -> None:
-        self.rig = rig
-        self.wire = wire
+        super().__init__(rig, wire)
         self.session: Any = rig.session
 
     @property
@@ -34,10 +32,6 @@ class Desk:
     async def place(self, *order: Any, **terms: Any) -> Order:
         placed: Order = await self.session.place_order(self.rig.order(*order, **terms))
         return placed
-
-    def placements(self) -> list[Sent]:
-        """The requests that place an order, in the order in which they came."""
-        return [sent for sent in self.rig.server.sent if f"{sent.method} {path_of(sent)}" in self.wire.places]
 
     def answer_instead(self, pattern: str, answer: Any) -> None:
         self.wire.instead = {pattern: answer}
@@ -59,6 +53,6 @@ async def desk(
     wire: Wire | None = None,
 ) -> AsyncIterator[Desk]:
     wire = wire or WIRES[exchange]()
-    secrets = secrets or wire.secrets
-    async with bridged_rig(ROWS[exchange], secrets, {}, data_dir, script=wire.answer, network=network) as rig:
-        yield Desk(rig, wire)
+    wire.secrets = secrets or wire.secrets
+    async with bench_of(exchange, wire, data_dir, network) as bench:
+        yield Desk(bench.rig, wire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import uuid
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from adapters.ccxt_venues.dydx import address_of
+from adapters.ccxt_venues.secret_checks import SECP256K1_ORDER
 from normalization.orders import OrderStatus, Side
 from normalization.venue_failures import Reason
 from tests.adapters.ccxt.orders_to_place import NOW_MS
@@ -73,11 +75,7 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
 
     :raises InvalidSignature: it is not.
     """
-    from ccxt.static_dependencies.dydx_v4_client import registry  # type: ignore[import-untyped]
-
-    # Its classes are made when it is imported: no type checker knows them.
-    tx_pb2: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
-
+    tx_pb2 = _transactions()
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     document = tx_pb2.SignDoc(
         body_bytes=raw.body_bytes,
@@ -87,20 +85,25 @@ def message_of(sent: Sent, chain: str = MAINNET) -> Any:
     ).SerializeToString()
     (signature,) = raw.signatures
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    assert s <= SECP256K1_ORDER // 2, "the chain takes one of the two signatures only"
     ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), PUBLIC_KEY).verify(
         encode_dss_signature(r, s), document, ec.ECDSA(hashes.SHA256())
     )
     (packed,) = tx_pb2.TxBody.FromString(raw.body_bytes).messages
-    return registry.registry[packed.type_url].FromString(packed.value)
+    messages: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.registry")
+    return messages.registry[packed.type_url].FromString(packed.value)
 
 
 def sequence_of(sent: Sent) -> int:
     """The moment that stands for the transaction's number."""
-    # Its classes are made when it is imported: no type checker knows them.
-    tx_pb2: Any = importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
-
+    tx_pb2 = _transactions()
     raw = tx_pb2.TxRaw.FromString(bytes.fromhex(query(sent)["tx"].removeprefix("0x")))
     return int(tx_pb2.AuthInfo.FromString(raw.auth_info_bytes).signer_infos[0].sequence)
+
+
+def _transactions() -> Any:
+    """Its classes are only known at run time."""
+    return importlib.import_module("ccxt.static_dependencies.dydx_v4_client.cosmos.tx.v1beta1.tx_pb2")
 
 
 class DydxWire(Wire):
@@ -115,8 +118,9 @@ class DydxWire(Wire):
         )
         self.chain = chain
         self.kinds: dict[int, int] = {}
+        self.markets: dict[str, Any] = {"BTC-USD": MARKET}
         self.routes = {
-            "GET /v4/perpetualMarkets": lambda sent: {"markets": {"BTC-USD": MARKET}},
+            "GET /v4/perpetualMarkets": lambda sent: {"markets": self.markets},
             "GET /v4/orderbooks/perpetualMarket/BTC-USD": lambda sent: self._levels(),
             "GET /v4/candles/perpetualMarkets/BTC-USD": self._candles,
             f"GET /v4/addresses/{ADDRESS}/subaccountNumber/0": lambda sent: {"subaccount": self._account()},
@@ -126,7 +130,15 @@ class DydxWire(Wire):
             "GET /v4/orders/(.+)": self._by_id,
             "GET /abci_info": lambda sent: {"result": {"response": {"last_block_height": str(HEIGHT)}}},
             f"GET /cosmos/auth/v1beta1/account_info/{ADDRESS}": lambda sent: {
-                "info": {"address": ADDRESS, "account_number": str(ACCOUNT_NUMBER), "sequence": "7"}
+                "info": {
+                    "address": ADDRESS,
+                    "pub_key": {
+                        "@type": "/cosmos.crypto.secp256k1.PubKey",
+                        "key": base64.b64encode(PUBLIC_KEY).decode(),
+                    },
+                    "account_number": str(ACCOUNT_NUMBER),
+                    "sequence": "7",
+                }
             },
             "GET /broadcast_tx_sync": self._broadcast,
         }
@@ -176,12 +188,12 @@ class DydxWire(Wire):
 
     def _by_id(self, sent: Sent, order_id: str) -> Any:
         found = next((order for order in self.book.orders.values() if self._id(order) == order_id), None)
-        return missing(f"Unable to find order id {order_id}") if found is None else self._order(found)
+        return missing(f"Unable to find order id {order_id}") if found is None else self.told(found)
 
     def _orders(self, sent: Sent) -> Any:
         asked = query(sent)
         assert (asked["address"], asked["subaccountNumber"]) == (ADDRESS, "0")
-        return [order for order in map(self._order, self.book.orders.values()) if order["status"] == asked["status"]]
+        return [order for order in map(self.told, self.book.orders.values()) if order["status"] == asked["status"]]
 
     def _levels(self) -> dict[str, Any]:
         def side(levels: list[tuple[Decimal, Decimal]]) -> list[dict[str, str]]:
@@ -253,7 +265,7 @@ class DydxWire(Wire):
             "subaccountNumber": 0,
         }
 
-    def _order(self, order: Kept) -> dict[str, Any]:
+    def told(self, order: Kept) -> dict[str, Any]:
         told: dict[str, Any] = {
             "id": self._id(order),
             "subaccountId": "x",

@@ -119,9 +119,9 @@ class ExtendedWire(Wire):
             ),
             "GET /api/v1/user/positions": lambda sent: ok(self._positions()),
             "GET /api/v1/user/trades": lambda sent: ok(self._trades()),
-            "GET /api/v1/user/orders": lambda sent: ok([self._order(o) for o in self.book.open_orders()]),
-            "GET /api/v1/user/orders/history": lambda sent: ok([self._order(o) for o in self.book.orders.values()]),
-            "GET /api/v1/user/orders/([0-9]+)": lambda sent, number: ok(self._order(self._known(number))),
+            "GET /api/v1/user/orders": lambda sent: ok([self.told(o) for o in self.book.open_orders()]),
+            "GET /api/v1/user/orders/history": lambda sent: ok([self.told(o) for o in self.book.orders.values()]),
+            "GET /api/v1/user/orders/([0-9]+)": lambda sent, number: ok(self.told(self._known(number))),
             "GET /api/v1/user/orders/external/(.+)": self._external,
             "POST /api/v1/user/order": self._place,
             "DELETE /api/v1/user/order/([0-9]+)": lambda sent, number: ok(self._cancel(self._known(number))),
@@ -140,7 +140,7 @@ class ExtendedWire(Wire):
 
     def _external(self, sent: Sent, external_id: str) -> Any:
         found = self.book.by_client_id(external_id)
-        return ok([self._order(found)] if found else [])
+        return ok([self.told(found)] if found else [])
 
     def _place(self, sent: Sent) -> Any:
         order = sent.document
@@ -242,7 +242,7 @@ class ExtendedWire(Wire):
             for done in self.book.executions
         ]
 
-    def _order(self, order: Kept) -> dict[str, Any]:
+    def told(self, order: Kept) -> dict[str, Any]:
         told: dict[str, Any] = {
             "id": order.order_id,
             "accountId": 3342,

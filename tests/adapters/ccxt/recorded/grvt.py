@@ -114,9 +114,9 @@ class GrvtWire(Wire):
             "account_summary": lambda body: self._account(),
             "positions": lambda body: self._positions(),
             "fill_history": lambda body: [self._fill(done) for done in self.book.executions],
-            "open_orders": lambda body: [self._order(order) for order in self.book.open_orders()],
-            "order_history": lambda body: [self._order(o) for o in self.book.orders.values() if not o.is_open],
-            "order": lambda body: self._order(self._known(body)),
+            "open_orders": lambda body: [self.told(order) for order in self.book.open_orders()],
+            "order_history": lambda body: [self.told(o) for o in self.book.orders.values() if not o.is_open],
+            "order": lambda body: self.told(self._known(body)),
             "create_order": self._place,
             "cancel_order": self._cancel,
             "cancel_all_orders": self._cancel_all,
@@ -178,7 +178,7 @@ class GrvtWire(Wire):
             ),
             judges_later=True,
         )
-        return {**self._order(kept), "order_id": "0x00", "state": {"status": "PENDING", "traded_size": ["0.0"]}}
+        return {**self.told(kept), "order_id": "0x00", "state": {"status": "PENDING", "traded_size": ["0.0"]}}
 
     def _cancel(self, body: Any) -> Any:
         self.book.cancel(self._known(body))
@@ -285,7 +285,7 @@ class GrvtWire(Wire):
             "client_order_id": done.order.client_id,
         }
 
-    def _order(self, order: Kept) -> dict[str, Any]:
+    def told(self, order: Kept) -> dict[str, Any]:
         kind = "UNSPECIFIED"
         if order.trigger is not None:
             kind = "TAKE_PROFIT" if order.takes_profit else "STOP_LOSS"

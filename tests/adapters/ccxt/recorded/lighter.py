@@ -105,10 +105,10 @@ class LighterWire(Wire):
                 sent, {"user_tier": "premium", "current_maker_fee_tick": 20, "current_taker_fee_tick": 200}
             ),
             "GET /api/v1/accountActiveOrders": lambda sent: self._private(
-                sent, {"orders": [self._order(order) for order in self.book.open_orders()]}
+                sent, {"orders": [self.told(order) for order in self.book.open_orders()]}
             ),
             "GET /api/v1/accountInactiveOrders": lambda sent: self._private(
-                sent, {"orders": [self._order(o) for o in self.book.orders.values() if not o.is_open]}
+                sent, {"orders": [self.told(o) for o in self.book.orders.values() if not o.is_open]}
             ),
             "GET /api/v1/accountOrders": self._by_client_ids,
             "GET /api/v1/trades": lambda sent: self._private(
@@ -172,7 +172,7 @@ class LighterWire(Wire):
 
     def _by_client_ids(self, sent: Sent) -> Any:
         found = self.book.by_client_id(query(sent)["client_order_indexes"])
-        return self._private(sent, {"orders": [self._order(found)] if found else []})
+        return self._private(sent, {"orders": [self.told(found)] if found else []})
 
     def _book_orders(self) -> dict[str, Any]:
         def side(levels: list[tuple[Decimal, Decimal]]) -> list[dict[str, Any]]:
@@ -243,7 +243,7 @@ class LighterWire(Wire):
             "allocated_margin": "0",
         }
 
-    def _order(self, order: Kept) -> dict[str, Any]:
+    def told(self, order: Kept) -> dict[str, Any]:
         kind = "limit"
         if order.trigger is not None:
             kind = "take-profit" if order.takes_profit else "stop-loss"
