@@ -8,12 +8,11 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
 from adapters.base import Adapter
-from adapters.milo.api import EXCHANGE as MILO
 from adapters.paper import unopened_paper
 from adapters.registry import VENUES, Venue, VenueContext, open_adapters
 from adapters.transport import Transport
@@ -28,7 +27,7 @@ from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
 from gateway.limits import InProcessLimiter, Limiter
-from gateway.local_venues import NO_LISTENERS, LocalMilo, LocalVenueAt, all_served, milo_served
+from gateway.local_venues import NO_LISTENERS, LocalVenues, all_served
 from gateway.metrics import Metrics
 from gateway.newcomers import Newcomers
 from gateway.operations.table import OPERATIONS
@@ -44,10 +43,8 @@ from gateway.settings import Settings
 from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
-from gateway.workers.channel import Caller
-from gateway.workers.owned_limits import OwnedLimiter
-from gateway.workers.owned_venue import OwnedVenue
-from gateway.workers.seat import Role, Seat
+from gateway.workers.seat import Role, Seat, Sockets
+from gateway.workers.worker import Worker
 from mcp_server.assembly import assembled
 from storage.sql import Stores
 
@@ -77,17 +74,14 @@ class Gateway:
         adapters: Mapping[str, Adapter],
         clock: Clock,
         sharing: Sharing | None = None,
-        seat: Seat | None = None,
-        limiter: Limits | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self.settings = settings
-        self.seat = seat
         self.stores = stores
         self.keyring = keyring
         self.vault = vault
         self.adapters = adapters
-        self.local_venues: Mapping[str, LocalVenueAt] = {}
-        self.local_milo: LocalMilo | None = None
+        self.local_venues = LocalVenues()
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -95,8 +89,8 @@ class Gateway:
         self.sessions = VenueSessions(vault, adapters, clock)
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
         self.sharing = sharing
-        alone = limiter or InProcessLimiter(stores.usage, clock)
-        self.limiter: Limits = alone if sharing is None else sharing.limiter
+        self.worker = worker
+        self.limiter = _limiter(stores, clock, sharing, worker)
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -112,7 +106,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=settings.database_url is None and seat is None,
+            alone=settings.database_url is None and worker is None,
         )
         self.desk = Desk(
             journal=stores.journal,
@@ -161,6 +155,7 @@ class Gateway:
             metrics=self.metrics,
             clock=clock,
             sharing=sharing,
+            worker=worker,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
         if sharing is not None:
@@ -205,6 +200,8 @@ class Gateway:
         if self.supervisor.is_closing:
             found["gateway"] = "stopping"
         await _probe(found, "database", self.stores.directory.revision)
+        if self.worker is not None and self.sharing is None:
+            await _probe(found, "owner", self.worker.reach_owner)
         return found
 
     def degraded(self) -> dict[str, str]:
@@ -221,6 +218,13 @@ class Gateway:
                 await self.ledger.forget_decided()
             except Exception:
                 _log.exception("housekeeping failed; it is tried again in a minute")
+
+
+def _limiter(stores: Stores, clock: Clock, sharing: Sharing | None, worker: Worker | None) -> Limits:
+    """Redis counts; without it, the owner does for its workers, and a gateway of one process by itself."""
+    if sharing is not None:
+        return sharing.limiter
+    return InProcessLimiter(stores.usage, clock) if worker is None else worker.limiter
 
 
 async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[object]]) -> None:
@@ -248,6 +252,7 @@ async def opened(
     clock = clock or SystemClock()
     ring = MasterKeyRing.load(settings.require_master_key())
     seat = role if isinstance(role, Seat) else None
+    sockets = role if isinstance(role, Sockets) else None
     async with contextlib.AsyncExitStack() as stack:
         if role is None:
             stack.enter_context(claimed(settings.data_dir))
@@ -265,7 +270,14 @@ async def opened(
             sharing = await open_sharing(settings.redis, stores, clock)
             stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
-        ones = await stack.enter_async_context(_only_ones(settings, clock, role))
+        local, worker = LocalVenues(), None
+        if seat is not None:
+            worker = Worker(seat, unopened_paper())
+            stack.callback(worker.close)
+        elif settings.demo:
+            listeners = NO_LISTENERS if sockets is None else sockets.venues
+            served = all_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners)
+            local = await stack.enter_async_context(served)
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -273,11 +285,11 @@ async def opened(
                 data_dir=settings.data_dir,
                 clock=clock,
                 transport=transport,
-                paper_urls=ones.venue_urls,
+                paper_urls=local.urls if seat is None else seat.venue_urls,
                 nonces=None if sharing is None else sharing.nonces,
                 slot=0 if seat is None else seat.slot,
                 slots=1 if seat is None else seat.slots,
-                paper=ones.paper,
+                paper=None if worker is None else worker.paper,
             ),
             venues,
         )
@@ -292,36 +304,7 @@ async def opened(
             adapters=adapters,
             clock=clock,
             sharing=sharing,
-            seat=seat,
-            limiter=ones.limiter,
+            worker=worker,
         )
-        gateway.local_venues, gateway.local_milo = ones.local_venues, ones.local_milo
+        gateway.local_venues = local
         yield gateway
-
-
-class _OnlyOnes(NamedTuple):
-    """What there is only one of on a machine, in this process or behind the owner. ``venue_urls`` are by exchange."""
-
-    venue_urls: Mapping[str, str] = {}
-    local_venues: Mapping[str, LocalVenueAt] = {}
-    local_milo: LocalMilo | None = None
-    paper: Adapter | None = None
-    limiter: Limits | None = None
-
-
-@contextlib.asynccontextmanager
-async def _only_ones(settings: Settings, clock: Clock, role: Role) -> AsyncIterator[_OnlyOnes]:
-    if isinstance(role, Seat):
-        with contextlib.closing(Caller(role.owner)) as owner:
-            paper = OwnedVenue(unopened_paper(), owner)
-            yield _OnlyOnes(role.venue_urls, paper=paper, limiter=OwnedLimiter(owner))
-    elif settings.demo:
-        listeners = NO_LISTENERS if role is None else role.venues
-        async with (
-            all_served(settings.data_dir, clock.now_ms, listeners) as others,
-            milo_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners) as milo,
-        ):
-            local = {**others, MILO: milo.at}
-            yield _OnlyOnes({exchange: venue.url for exchange, venue in local.items()}, local, milo)
-    else:
-        yield _OnlyOnes()

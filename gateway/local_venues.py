@@ -51,33 +51,28 @@ class LocalVenueAt(NamedTuple):
     enroll: Callable[[], Awaitable[dict[str, str]]]
 
 
+class LocalVenues(NamedTuple):
+    """Those that this process serves, by the exchange that each stands in for; of ``milo`` more than its address."""
+
+    at: Mapping[str, LocalVenueAt] = MappingProxyType({})
+    milo: MiloVenue | None = None
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        return {exchange: venue.url for exchange, venue in self.at.items()}
+
+
 @contextlib.asynccontextmanager
 async def all_served(
-    directory: Path, now_ms: Callable[[], int], listeners: Listeners = NO_LISTENERS
-) -> AsyncIterator[Mapping[str, LocalVenueAt]]:
-    """Every local venue, by the exchange that it stands in for."""
+    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None, listeners: Listeners = NO_LISTENERS
+) -> AsyncIterator[LocalVenues]:
+    """Every local venue. ``model`` answers in Milo's conversations."""
+    _log.info(f"the local Milo: {NOTICE}")
+    milo = open_venue(directory, now_ms, model)
+    venues = {exchange: opener(directory, now_ms) for exchange, opener in OPENERS.items()} | {MILO: local_milo(milo)}
     async with contextlib.AsyncExitStack() as stack:
         found = {}
-        for exchange, open_venue in OPENERS.items():
-            venue = open_venue(directory, now_ms)
+        for exchange, venue in venues.items():
             url = await stack.enter_async_context(served(venue.app, listener=listeners.get(exchange)))
             found[exchange] = LocalVenueAt(url, venue.enroll)
-        yield found
-
-
-class LocalMilo(NamedTuple):
-    """The local Milo: ``at`` is a port of its own; whoever has the ``venue`` can serve it elsewhere too."""
-
-    venue: MiloVenue
-    at: LocalVenueAt
-
-
-@contextlib.asynccontextmanager
-async def milo_served(
-    directory: Path, now_ms: Callable[[], int], model: ModelConfig | None, listeners: Listeners = NO_LISTENERS
-) -> AsyncIterator[LocalMilo]:
-    _log.info(f"the local Milo: {NOTICE}")
-    venue = open_venue(directory, now_ms, model)
-    local = local_milo(venue)
-    async with served(local.app, listener=listeners.get(MILO)) as url:
-        yield LocalMilo(venue, LocalVenueAt(url, local.enroll))
+        yield LocalVenues(found, milo)

@@ -89,7 +89,7 @@ async def make_site(gateway: Gateway) -> Sites:
     await runner.setup()
     metrics = None
     try:
-        several = gateway.seat is not None or None
+        several = gateway.worker is not None or None
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_port=several).start()
         if settings.metrics_port is not None:
             metrics = web.AppRunner(_metrics_application(gateway), access_log=None)
@@ -143,10 +143,10 @@ def _application(gateway: Gateway) -> web.Application:
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     pages.add_routes(app)
-    if gateway.local_milo is not None:
-        add_milo_routes(app, gateway.local_milo.venue)
-    elif gateway.seat is not None and MILO in gateway.seat.venue_urls:
-        add_forwarding(app, MILO_PREFIX, gateway.seat.venue_urls[MILO])
+    if gateway.local_venues.milo is not None:
+        add_milo_routes(app, gateway.local_venues.milo)
+    elif gateway.worker is not None and MILO in gateway.worker.seat.venue_urls:
+        add_forwarding(app, MILO_PREFIX, gateway.worker.seat.venue_urls[MILO])
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
@@ -174,11 +174,10 @@ def _metrics_application(gateway: Gateway) -> web.Application:
 
 
 def _metrics_site(gateway: Gateway, runner: web.AppRunner) -> web.BaseSite:
-    settings, seat = gateway.settings, gateway.seat
-    if seat is None:
-        return web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
-    # The port is the owner's, who asks every worker.
-    return web.UnixSite(runner, str(seat.metrics))
+    if gateway.worker is not None:
+        # The port is the owner's, who asks every worker.
+        return web.UnixSite(runner, str(gateway.worker.seat.metrics))
+    return web.TCPSite(runner, gateway.settings.metrics_host, gateway.settings.metrics_port)
 
 
 def _port(runner: web.BaseRunner) -> int:

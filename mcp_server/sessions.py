@@ -45,8 +45,8 @@ class Session:
     def is_busy(self) -> bool:
         return self.calls > 0 or self.stream is not None
 
-    async def becomes(self, account_id: str, key: str) -> None:
-        """From now on it is that account's, which has signed up over it; what it may use has changed."""
+    async def becomes(self, account_id: str, key: str | None) -> None:
+        """From now on it is that account's, which has signed up over it or opened it; what it may use has changed."""
         self.account_id = account_id
         self.key = key
         if self.stream is not None:

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from gateway.clock import Clock
+from mcp_server.session_keys import opened, sealed
 from mcp_server.sessions import IDLE_S, MAX_SESSIONS, Session, Sessions, is_well_formed
 from storage.ports import Deleted, KnownSession, SessionStore, StorageUnavailable
 
@@ -19,7 +20,8 @@ _log = structlog.get_logger(__name__)
 class SharedSessions(Sessions):
     """What another worker opened is found when it is first named here; what another deleted, within two seconds.
 
-    While ``is_away()``, or when the store does not answer, a worker knows its own sessions only.
+    Whether a session that is nobody's has become an account's is asked each time: whoever signed up over it goes on at
+    once, on any worker. While ``is_away()``, or when the store does not answer, a worker knows its own sessions only.
     """
 
     def __init__(
@@ -27,7 +29,7 @@ class SharedSessions(Sessions):
         store: SessionStore,
         clock: Clock,
         *,
-        is_away: Callable[[], bool],
+        is_away: Callable[[], bool] = lambda: False,
         at_most: int = MAX_SESSIONS,
         idle_s: float = IDLE_S,
     ) -> None:
@@ -39,7 +41,7 @@ class SharedSessions(Sessions):
 
     async def look_up(self, id: str) -> None:
         now = self._clock.monotonic()
-        if not is_well_formed(id) or now < self._looked_at.get(id, now - TRUST_FOR_S) + TRUST_FOR_S or self._is_away():
+        if not is_well_formed(id) or self._is_sure_of(id, now) or self._is_away():
             return
         try:
             known = await self._store.get(id, keep_s=self._keep_s)
@@ -52,14 +54,18 @@ class SharedSessions(Sessions):
         self._note(id, now)
         if isinstance(known, Deleted):
             self.delete(mine or Session(id, None, False, now))
-        elif known is not None and mine is None and len(self._open) < self._at_most:
-            self._open[id] = Session(id, known.account_id, known.can_be_asked, now)
+        elif known is not None:
+            await self._learn(id, known, mine, now)
 
     async def share(self, session: Session) -> None:
         if self._is_away():
             return
         try:
-            known = KnownSession(account_id=session.account_id, can_be_asked=session.can_be_asked)
+            known = KnownSession(
+                account_id=session.account_id,
+                can_be_asked=session.can_be_asked,
+                sealed_key=None if session.key is None else sealed(session.key, session.id),
+            )
             await self._store.put(session.id, known, keep_s=self._keep_s)
         except StorageUnavailable as problem:
             _log.warning("a session is known to its own worker only", problem=problem.problem)
@@ -69,6 +75,18 @@ class SharedSessions(Sessions):
             await self._store.delete(session.id, keep_s=self._keep_s)
         except StorageUnavailable as problem:
             _log.warning("a session was deleted on its own worker only", problem=problem.problem)
+
+    def _is_sure_of(self, id: str, now: float) -> bool:
+        mine = self._open.get(id)
+        if mine is not None and mine.account_id is None:
+            return False
+        return now < self._looked_at.get(id, now - TRUST_FOR_S) + TRUST_FOR_S
+
+    async def _learn(self, id: str, known: KnownSession, mine: Session | None, now: float) -> None:
+        if mine is None and len(self._open) < self._at_most:
+            mine = self._open[id] = Session(id, None, known.can_be_asked, now)
+        if mine is not None and mine.account_id is None and known.account_id is not None:
+            await mine.becomes(known.account_id, None if known.sealed_key is None else opened(known.sealed_key, id))
 
     def _note(self, id: str, now: float) -> None:
         if len(self._looked_at) >= self._at_most:

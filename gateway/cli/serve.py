@@ -163,7 +163,7 @@ async def prepare_demo(gateway: Gateway) -> Demo:
         keyring=gateway.keyring,
         vault=gateway.vault,
         adapters=gateway.adapters,
-        local_venues=gateway.local_venues,
+        local_venues=gateway.local_venues.at,
         clock=gateway.clock,
     )
     return await accounts.prepare(settings.data_dir / FILE, url_of(settings.host, settings.port))

@@ -112,6 +112,7 @@ async def _own(
     from gateway.demo import EXCHANGE
     from gateway.workers.channel import serving
     from gateway.workers.owned_limits import LimitsOwner
+    from gateway.workers.owned_sessions import SessionsOwner
     from gateway.workers.owned_venue import VenueOwner
 
     log = structlog.get_logger(__name__)
@@ -125,7 +126,8 @@ async def _own(
         if lifeline.is_first and settings.database_url is None:
             # Nobody else is at work yet: what an earlier run left in doubt need not wait for its leases to end.
             await gateway.reconciler.start()
-        handlers = VenueOwner(gateway.adapters[EXCHANGE]).handlers() | LimitsOwner(gateway.limiter).handlers()
+        owners = (VenueOwner(gateway.adapters[EXCHANGE]), LimitsOwner(gateway.limiter), SessionsOwner(gateway.clock))
+        handlers = {method: handle for owner in owners for method, handle in owner.handlers().items()}
         async with serving(sockets.owner, handlers), _metrics_of_all(gateway, seats):
             lifeline.is_ready()
             saying = asyncio.create_task(announce.wait())

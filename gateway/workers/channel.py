@@ -48,6 +48,10 @@ class Method(Generic[A, R]):
         self.result: msgspec.msgpack.Decoder[R] = msgspec.msgpack.Decoder(result)
 
 
+PING: Final = Method[None, None]("ping", type(None), type(None))
+"""Whoever serves anything answers it."""
+
+
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     number: int
     method: str
@@ -211,10 +215,15 @@ class _Served:
         self.frames.send(_encode(reply))
 
 
+async def _pong(_: None) -> None:
+    pass
+
+
 @contextlib.asynccontextmanager
 async def serving(listener: socket.socket, handlers: Mapping[Method[Any, Any], Handler]) -> AsyncIterator[None]:
     """Answer whoever connects to ``listener`` until the block ends. What is asked at the same time is done so, too."""
-    methods = {method.name: (method, handle) for method, handle in handlers.items()}
+    answered: dict[Method[Any, Any], Handler] = {PING: _pong, **handlers}
+    methods = {method.name: (method, handle) for method, handle in answered.items()}
     connected: set[_Frames] = set()
 
     def connect() -> _Frames:

@@ -124,7 +124,7 @@ class _Child:
 
 
 class Supervisor:
-    """``owner`` is started first and stopped last; then the workers, by name. ``owner`` may be left out."""
+    """``owner`` is started first and stopped last; in between the workers, each with its name."""
 
     def __init__(self, owner: Program, workers: Sequence[tuple[str, Program]]) -> None:
         self._owner = _Child("owner", owner)
