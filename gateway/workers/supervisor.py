@@ -21,6 +21,7 @@ READY_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 25.0
 """Longer than a worker takes to finish the orders under way."""
 
+_SOFTWARE_ERROR: Final = os.EX_SOFTWARE
 _LIVED_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.1
 _LAST_PAUSE_S: Final = 5.0
@@ -83,9 +84,11 @@ class _Child:
         # What is buffered would be written by both.
         sys.stdout.flush()
         sys.stderr.flush()
+        # A child that is told to stop before it is one must not think that it is its supervisor who is told.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
-            code = 70
+            code = _SOFTWARE_ERROR
             try:
                 _become_a_child()
                 for end in (ready, say_word, *(fd for child in others for fd in child.fds())):
@@ -96,6 +99,7 @@ class _Child:
                     sys.stdout.flush()
                     sys.stderr.flush()
                 os._exit(code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.close(say_ready)
         os.close(watched)
         self.pid, self.ready_fd, self._word_fd = pid, ready, say_word
@@ -230,7 +234,8 @@ class Supervisor:
         code = 0
         while any(child.pid is not None for child in group):
             for child, its_code in self._reaped():
-                if child in group:
+                # One that was not ready yet had nothing to finish.
+                if child in group and its_code != -signal.SIGTERM:
                     code = max(code, 1 if its_code < 0 else its_code)
             if time.monotonic() > patient_until or self._asked_to_stop > 1:
                 for child in group:
@@ -246,3 +251,4 @@ def _become_a_child() -> None:
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C reaches every process of the terminal: the supervisor hears it and stops the others in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

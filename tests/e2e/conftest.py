@@ -14,6 +14,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 
+from tests.support.redis_server import free_port
+
 START_WITHIN_S = 60.0
 SERVE = (sys.executable, "-m", "gateway.cli", "serve", "--demo")
 
@@ -23,7 +25,7 @@ class Demo:
 
     def __init__(self, data_dir: Path, *flags: str) -> None:
         self.data_dir = data_dir
-        self._flags = flags
+        self.flags = flags
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -31,7 +33,7 @@ class Demo:
         before = self._written_at()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*SERVE, "--port", "0", "--metrics-port", "0", "--data-dir", str(self.data_dir), *self._flags],
+                [*SERVE, "--port", "0", "--metrics-port", "0", "--data-dir", str(self.data_dir), *self.flags],
                 stdout=log,
                 stderr=log,
             )
@@ -101,7 +103,7 @@ class Demo:
 @pytest.fixture
 def demo_of_two(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
     """The same with two workers."""
-    running = Demo(tmp_path / "var", "--workers", "2")
+    running = Demo(tmp_path / "var", "--workers", "2", "--metrics-port", str(free_port()))
     yield running.start
     running.close()
 
