@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := gateway mcp_server adapters normalization storage sandbox tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test soak mcp-clients check fix bench bench-short lock clean
+.PHONY: help setup dev run test soak mcp-clients check fix bench bench-short profile lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,11 @@ bench: dev ## Measure the request path (ratios in one run)
 
 bench-short: dev ## The same in at most a minute
 	@$(BIN)/python -m benchmarks --short
+
+LOAD ?= order
+
+profile: dev ## Where the time goes under one load, by function: make profile LOAD=path
+	@$(BIN)/python -m benchmarks --profile $(LOAD)
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 

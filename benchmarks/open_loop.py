@@ -118,6 +118,8 @@ class Schedule:
     def _tick(self, due: float) -> None:
         """Send whatever is due by now, and come back for the rest."""
         now = time.perf_counter()
+        if self._done.done():
+            return
         while self._left and due <= now:
             self._left -= 1
             if self._idle:

@@ -38,31 +38,44 @@ _PARTS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What one unit of work takes, as measured; ``docs/scaling.md`` says where and how.
+    """What one unit of work takes, as ``python -m benchmarks.units`` measures it.
 
     ``read_cpu_us`` and ``order_cpu_us`` are a gateway's, limits checked in Redis and orders journaled in PostgreSQL.
-    ``check_cpu_us`` is Redis's own per limit check. ``flush_ms`` is what a commit of PostgreSQL's takes, ``row_ms``
-    what each order in it adds, its later changes included; ``order_bytes`` is what an order leaves behind there,
-    indexes and events included.
+    ``check_cpu_us`` is Redis's own per limit check. ``flush_ms`` is what PostgreSQL waits for its disk at a commit,
+    ``row_ms`` the CPU that each order takes of it, later changes included; ``order_bytes`` is what an order leaves
+    behind there, indexes and events included.
     """
 
-    read_cpu_us: float = 250
-    order_cpu_us: float = 1_100
-    check_cpu_us: float = 25
-    account_bytes: float = 250
-    flush_ms: float = 0.45
-    row_ms: float = 0.12
-    order_bytes: float = 1_500
+    read_cpu_us: float
+    order_cpu_us: float
+    check_cpu_us: float
+    account_bytes: float
+    flush_ms: float
+    row_ms: float
+    order_bytes: float
+
+
+MEASURED: Final = Costs(
+    read_cpu_us=150, order_cpu_us=800, check_cpu_us=21, account_bytes=221, flush_ms=0.67, row_ms=0.28, order_bytes=2_300
+)
+"""On the machine of ``docs/performance.md``."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """``skew`` is Zipf's exponent. ``busiest`` is how much of a unit may be in use at the busiest moment."""
+    """``skew`` is Zipf's exponent. ``busiest`` is how much of a unit may be in use at the busiest moment.
+
+    ``signing_cpu_us`` is what an order takes at a real venue over what it takes on paper. Each PostgreSQL has
+    ``database_cores``. A venue takes ``orders_per_address_s`` from one network address.
+    """
 
     accounts: int = 1_000_000
     requests_per_s: float = 100_000
-    order_share: float = 0.2
+    order_share: float = 0.05
     skew: float = 0.8
     busiest: float = 0.6
+    signing_cpu_us: float = 500
+    database_cores: int = 8
+    orders_per_address_s: float = 10
 
 
 class Limited(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,28 +151,31 @@ def hottest_partition(load: NDArray[Any], partitions: int, random: np.random.Gen
     return float(by_partition.max() / by_partition.mean())
 
 
-def group_commit(costs: Costs, orders_per_s: float, random: np.random.Generator, *, orders: int = 50_000) -> Queue:
+def group_commit(
+    costs: Costs, cores: int, orders_per_s: float, random: np.random.Generator, *, orders: int = 50_000
+) -> Queue:
     """Orders that come when they like; a commit takes all that wait, and the next begins when it is through."""
+    row_ms = costs.row_ms / cores
     arrivals = np.cumsum(random.exponential(1000 / orders_per_s, orders))
     waited = np.empty(orders)
     free_at, first, flushes = 0.0, 0, 0
     while first < orders:
         begins = max(free_at, float(arrivals[first]))
         last = int(np.searchsorted(arrivals, begins, side="right"))
-        free_at = begins + costs.flush_ms + costs.row_ms * (last - first)
+        free_at = begins + costs.flush_ms + row_ms * (last - first)
         waited[first:last] = free_at - arrivals[first:last]
         first, flushes = last, flushes + 1
     p50, p99 = np.quantile(waited, (0.5, 0.99))
     return Queue(per_s=orders_per_s, orders_per_flush=orders / flushes, p50_ms=float(p50), p99_ms=float(p99))
 
 
-def most_orders_per_s(costs: Costs, random: np.random.Generator, *, p99_ms: float = 5.0) -> Queue:
+def most_orders_per_s(costs: Costs, cores: int, random: np.random.Generator, *, p99_ms: float = 5.0) -> Queue:
     """The most that one PostgreSQL takes with the durable commit within ``p99_ms``, to five percent."""
-    low, high = 10.0, 1000 / costs.row_ms
-    best = group_commit(costs, low, random)
+    low, high = 10.0, 1000 * cores / costs.row_ms
+    best = group_commit(costs, cores, low, random)
     while high / low > 1.05:
         middle = math.sqrt(low * high)
-        found = group_commit(costs, middle, random)
+        found = group_commit(costs, cores, middle, random)
         if found.p99_ms <= p99_ms:
             low, best = middle, found
         else:
@@ -179,6 +195,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     hottest_partition: float
     order_gib_per_day: float
+    addresses: int
 
 
 def plan(costs: Costs, demand: Demand, seed: int = SEED) -> Plan:
@@ -187,11 +204,12 @@ def plan(costs: Costs, demand: Demand, seed: int = SEED) -> Plan:
     limited, admitted = minute(demand, shares, limits_by_account(demand, shares), random)
     reads_per_s = limited.admitted / 60 * (1 - demand.order_share)
     orders_per_s = limited.admitted / 60 * demand.order_share
-    cpu_s = (reads_per_s * costs.read_cpu_us + orders_per_s * costs.order_cpu_us) / 1e6
+    order_cpu_us = costs.order_cpu_us + demand.signing_cpu_us
+    cpu_s = (reads_per_s * costs.read_cpu_us + orders_per_s * order_cpu_us) / 1e6
     checks_cpu_s = limited.wanted / 60 * costs.check_cpu_us / 1e6
     slots = slots_of(demand.accounts, seed)
     shards, shard_heat = _enough(checks_cpu_s, demand.busiest, lambda n: hottest_shard(admitted, slots, n))
-    journal = most_orders_per_s(costs, random)
+    journal = most_orders_per_s(costs, demand.database_cores, random)
     partitions, partition_heat = _enough(
         orders_per_s / journal.per_s, demand.busiest, lambda n: hottest_partition(admitted, n, random)
     )
@@ -205,6 +223,7 @@ def plan(costs: Costs, demand: Demand, seed: int = SEED) -> Plan:
         partitions=partitions,
         hottest_partition=partition_heat,
         order_gib_per_day=orders_per_s * 86_400 * costs.order_bytes / 2**30,
+        addresses=math.ceil(orders_per_s / demand.orders_per_address_s),
     )
 
 
@@ -232,14 +251,16 @@ def rows(made: Plan) -> Sequence[tuple[str, str]]:
             f"{made.partitions:,} (the hottest has {made.hottest_partition:.2f} of an even share)",
         ),
         ("journal growth", f"{made.order_gib_per_day:,.0f} GiB a day"),
+        ("addresses to call venues from", f"{made.addresses:,}, if all orders went to one venue"),
     )
 
 
 def draw(costs: Costs, demand: Demand, directory: Path) -> None:
     """``scaling-flushes.png``: waiting for a shared flush; ``scaling-plan.png``: what more requests need."""
     random = np.random.default_rng(SEED)
-    most = 0.98 * 1000 / costs.row_ms
-    queues = [group_commit(costs, rate, random) for rate in np.geomspace(50, most, 24)]
+    cores = demand.database_cores
+    most = 0.98 * 1000 * cores / costs.row_ms
+    queues = [group_commit(costs, cores, rate, random) for rate in np.geomspace(50, most, 24)]
     with figure(directory / "scaling-flushes.png", "Orders a second on one PostgreSQL", "ms until committed") as axes:
         rates = [queue.per_s for queue in queues]
         axes.loglog(rates, [queue.p50_ms for queue in queues], label="p50")
@@ -262,7 +283,7 @@ def main() -> None:
     parser.add_argument("--costs", type=Path, help="JSON with measured costs, by the names of benchmarks.scaling.Costs")
     parser.add_argument("--plots", type=Path, help="draw into this folder")
     given = parser.parse_args()
-    costs = Costs() if given.costs is None else msgspec.json.decode(given.costs.read_bytes(), type=Costs)
+    costs = MEASURED if given.costs is None else msgspec.json.decode(given.costs.read_bytes(), type=Costs)
     demand = Demand(accounts=given.accounts, requests_per_s=given.requests, order_share=given.orders)
     console = Console()
     with console.status("simulating"):

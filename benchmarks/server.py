@@ -91,18 +91,18 @@ async def started(
     cores: Cores,
     *,
     callers: int,
-    instruments: int | None = None,
     profile: Path | None = None,
+    **particulars: int,
 ) -> AsyncIterator[Server]:
-    """A running server of ``benchmarks.servers``.
+    """A running server of ``benchmarks.servers``, which has names for its ``particulars``.
 
     :raises ServerFailed: it did not start; what it wrote to its standard error says why.
     """
     arguments = [name, str(directory), "--callers", str(callers)]
     if cores.server is not None:
         arguments += ["--core", str(cores.server)]
-    if instruments is not None:
-        arguments += ["--instruments", str(instruments)]
+    for particular, number in particulars.items():
+        arguments += ["--with", f"{particular}={number}"]
     if profile is not None:
         arguments += ["--profile", str(profile)]
     process = await asyncio.create_subprocess_exec(

@@ -40,12 +40,15 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     """A server's own accounting: CPU seconds of all its threads, resident bytes, database commits since start.
 
-    ``gaps`` are those of its event loop since the last accounts, where somebody looks.
+    ``open_files`` and ``threads`` are how many it has. ``gaps`` are those of its event loop since the last accounts,
+    where somebody looks.
     """
 
     cpu_s: float
     rss_bytes: int
     commits: int
+    open_files: int
+    threads: int
     gaps: Gaps = Gaps()
 
 
@@ -123,6 +126,23 @@ def mark_price(caller: Caller) -> bytes:
 
 def _mark_price(caller: Caller) -> dict[str, Any]:
     return {"operation": "getMarkPrice", "credentialId": caller.credential_id, "market": "BTC-USD-PERP"}
+
+
+def round_trip(caller: Caller, client_order_id: str) -> Sequence[bytes]:
+    """What leaves a caller as it found him: an order placed, looked for and canceled; a purchase, sold again."""
+    addressed = {"credentialId": caller.credential_id, "market": "BTC-USD-PERP"}
+    trade = {"operation": "placeMarketOrder", **addressed, "size": "0.001"}
+    return (
+        limit_order(caller, client_order_id),
+        post(caller, {"operation": "getOrders", "credentialId": caller.credential_id}),
+        mark_price(caller),
+        post(
+            caller,
+            {"operation": "cancelOrder", "credentialId": caller.credential_id, "clientOrderId": client_order_id},
+        ),
+        post(caller, {**trade, "side": "BUY", "clientOrderId": f"{client_order_id}-b"}),
+        post(caller, {**trade, "side": "SELL", "clientOrderId": f"{client_order_id}-s"}),
+    )
 
 
 def same_orders(callers: Sequence[Caller]) -> Iterator[bytes]:

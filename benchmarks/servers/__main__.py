@@ -8,6 +8,7 @@ import cProfile
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,13 +19,14 @@ import msgspec
 import uvloop
 
 from benchmarks.servers.serving import Serving
-from benchmarks.usage import resident_bytes
+from benchmarks.usage import open_files, resident_bytes
 from benchmarks.wire import Accounts, Ready
 
 MODULES: Final = {
     "aiohttp": "aiohttp_route:serving",
     "path": "gateway_path:serving",
     "order": "gateway_order:serving",
+    "node": "gateway_node:serving",
     "fastapi": "fastapi_memory:serving",
     "path_redis": "gateway_path_redis:serving",
     "fastapi_redis": "fastapi_redis:serving",
@@ -36,7 +38,8 @@ MODULES: Final = {
 }
 
 Serve = Callable[..., AbstractAsyncContextManager[Serving]]
-"""Takes the directory and how many callers; ``path`` also how many ``instruments`` its venue has."""
+"""Takes the directory and how many callers; ``path`` also how many ``instruments`` its venue has, ``node`` the ports of
+its servers."""
 
 
 def server_called(name: str) -> Serve:
@@ -58,6 +61,8 @@ async def serve(name: str, directory: Path, callers: int, **particulars: int) ->
                     cpu_s=time.process_time(),
                     rss_bytes=resident_bytes(os.getpid()),
                     commits=serving.commits(),
+                    open_files=open_files(),
+                    threads=threading.active_count(),
                     gaps=serving.gaps(),
                 )
             )
@@ -74,7 +79,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--core", type=int)
-    parser.add_argument("--instruments", type=int, help="of the venue of path")
+    parser.add_argument("--with", dest="particulars", action="append", default=[], metavar="NAME=NUMBER")
     parser.add_argument("--profile", type=Path, help="write a cProfile of the whole run here")
     given = parser.parse_args()
     given.directory.mkdir(parents=True, exist_ok=True)
@@ -84,8 +89,9 @@ def main() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if profiler is not None:
             profiler.enable()
-        particulars = {} if given.instruments is None else {"instruments": given.instruments}
-        runner.run(serve(given.name, given.directory, given.callers, **particulars))
+        particulars = dict(one.split("=") for one in given.particulars)
+        numbers = {name: int(number) for name, number in particulars.items()}
+        runner.run(serve(given.name, given.directory, given.callers, **numbers))
     if profiler is not None:
         profiler.disable()
         profiler.dump_stats(given.profile)

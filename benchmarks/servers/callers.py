@@ -13,7 +13,9 @@ from gateway.keyring import Keyring
 from gateway.vault import Vault
 from storage.ports import Account, ApiKey, Directory, KeyEnvironment, Scopes, Tier
 
-OPERATIONS = frozenset({"placeLimitOrder", "placeBatchOrder", "getMarkPrice"})
+OPERATIONS = frozenset(
+    {"placeLimitOrder", "placeMarketOrder", "placeBatchOrder", "cancelOrder", "getOrders", "getMarkPrice"}
+)
 
 
 class Registrar:

@@ -13,8 +13,8 @@ MASTER_KEY: Final = bytes(32)
 """No secret: what it protects is thrown away with the run."""
 
 
-def settings_for(directory: Path) -> Settings:
-    """Any free port, no metrics listener, everything else as it comes."""
+def settings_for(directory: Path, **others: str) -> Settings:
+    """Any free port, no metrics listener, ``others`` as given, everything else as it comes."""
     return Settings.load(
         {},
         port=0,
@@ -22,4 +22,5 @@ def settings_for(directory: Path) -> Settings:
         data_dir=directory,
         master_key=base64.b64encode(MASTER_KEY).decode(),
         log_level="error",
+        **others,
     )

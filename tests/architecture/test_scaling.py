@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from benchmarks import scaling
-from benchmarks.scaling import Costs, Demand
+from benchmarks.scaling import MEASURED, Demand
 
 SMALL = Demand(accounts=2_000, requests_per_s=500)
 
@@ -27,14 +28,15 @@ def test_no_account_is_admitted_more_than_its_limit() -> None:
 
 @pytest.mark.parametrize(("flush_ms", "row_ms"), [(0.5, 0.1), (5.0, 0.1)])
 def test_orders_share_flushes_and_wait_at_least_for_one(flush_ms: float, row_ms: float) -> None:
-    queue = scaling.group_commit(Costs(flush_ms=flush_ms, row_ms=row_ms), 2_000, np.random.default_rng(1), orders=5_000)
+    costs = msgspec.structs.replace(MEASURED, flush_ms=flush_ms, row_ms=row_ms)
+    queue = scaling.group_commit(costs, 2, 2_000, np.random.default_rng(1), orders=5_000)
     assert queue.p99_ms >= queue.p50_ms >= flush_ms
     assert queue.orders_per_flush > 2_000 * flush_ms / 1000
 
 
 def test_a_plan_grows_with_what_is_asked_of_it() -> None:
-    small = scaling.plan(Costs(), SMALL)
-    large = scaling.plan(Costs(), Demand(accounts=2_000, requests_per_s=50_000, skew=0))
+    small = scaling.plan(MEASURED, SMALL)
+    large = scaling.plan(MEASURED, Demand(accounts=50_000, requests_per_s=20_000, skew=0))
     assert large.workers > small.workers
     assert large.partitions >= small.partitions
     assert large.limited.admitted > small.limited.admitted

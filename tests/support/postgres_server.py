@@ -107,11 +107,15 @@ class PostgresServer:
             self._end(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _signal_all(self, number: int) -> None:
+    def processes(self) -> Sequence[psutil.Process]:
+        """Itself, and one for each connection and each of its chores."""
         assert self._process is not None
-        # Each of its processes leads a session of its own.
         server = psutil.Process(self._process.pid)
-        for process in (server, *server.children()):
+        return [server, *server.children()]
+
+    def _signal_all(self, number: int) -> None:
+        # Each of its processes leads a session of its own.
+        for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
