@@ -103,7 +103,7 @@ async def test_no_order_is_doubled_or_forgotten_whatever_is_killed(scene: Scene,
         if luck.random() < 0.1:
             node = luck.choice(fleet.nodes)
             await asyncio.to_thread(node.kill)
-            await asyncio.to_thread(node.start)
+            await asyncio.to_thread(node.keep_up)
             victims["nodes"] += 1
         elif (process := any_process(fleet.nodes, luck)) is not None:
             process.kill()
@@ -174,7 +174,7 @@ async def test_a_node_that_is_stopped_under_load_leaves_nothing_in_doubt(scene: 
         drained.append(time.monotonic() - began)
         in_doubt = [row for row in await fleet.rows() if row.state is OrderState.UNKNOWN]
         assert in_doubt == [], "the stop itself made an order unknown"
-        await asyncio.to_thread(node.start)
+        await asyncio.to_thread(node.keep_up)
         await placing
     found = await fleet.until_decided(traders.answers, within_s=DECIDED_WITHIN_S)
     print(f"\n{stops} stops, the longest {max(drained):.1f} s; {found.in_words()}")

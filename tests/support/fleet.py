@@ -32,6 +32,7 @@ from tests.support.redis_server import free_port
 
 MASTER_KEY: Final = bytes(range(32))
 START_WITHIN_S: Final = 60.0
+_TRIES: Final = 5
 ON_THE_VENUE: Final = frozenset(
     {
         OrderState.ACKED,
@@ -46,6 +47,10 @@ ON_THE_VENUE: Final = frozenset(
 UNDECIDED: Final = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.NEEDS_OPERATOR)
 
 
+class Ended(Exception):
+    """A program ended before it was ready, with what it said."""
+
+
 class Process:
     """A program of ours that says a line when it is ready. What it says goes to a file."""
 
@@ -57,15 +62,26 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return when it is ready."""
+        """Return when it is ready.
+
+        :raises Ended: it never was.
+        """
         already = self.log.read_text().count(self._ready) if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         deadline = time.monotonic() + START_WITHIN_S
         while self.log.read_text().count(self._ready) == already:
-            assert self._process.poll() is None, self.log.read_text()[-3_000:]
+            if self._process.poll() is not None:
+                raise Ended(self.log.read_text()[-3_000:])
             assert time.monotonic() < deadline, self.log.read_text()[-3_000:]
             time.sleep(0.05)
+
+    def keep_up(self) -> None:
+        """As a service manager does: start it, and again if it ends, which it may where the database is busy."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(Ended):
+                return self.start()
+        return self.start()
 
     def children(self) -> list[psutil.Process]:
         """Oldest first; of a node, the first is its owner as long as that was not killed."""
@@ -73,6 +89,11 @@ class Process:
         with contextlib.suppress(psutil.NoSuchProcess):
             return sorted(psutil.Process(self._process.pid).children(), key=lambda child: float(child.create_time()))
         return []
+
+    def processes(self) -> list[psutil.Process]:
+        """All of it."""
+        assert self._process is not None
+        return [psutil.Process(self._process.pid), *self.children()]
 
     def kill(self) -> None:
         """All of it at once, as when the machine is gone."""
@@ -279,7 +300,7 @@ class Fleet:
         return node
 
     async def start(self) -> None:
-        await asyncio.gather(*(asyncio.to_thread(process.start) for process in (self.venue, *self.nodes)))
+        await asyncio.gather(*(asyncio.to_thread(process.keep_up) for process in (self.venue, *self.nodes)))
 
     async def let_the_venue_fail(self, rates: Mapping[Fault, float]) -> None:
         async with aiohttp.ClientSession() as client:
