@@ -53,7 +53,7 @@ def assembled(
     if sharing is not None:
         sessions = SharedSessions(sharing.sessions, clock, is_away=lambda: sharing.limiter.is_away)
     elif worker is not None:
-        sessions = SharedSessions(worker.sessions, clock)
+        sessions = SharedSessions(worker.sessions, clock, words=worker.words)
     pipeline = Pipeline(authenticator=authenticator, limiter=limiter, codec=Codec(operations), dispatcher=dispatcher)
     calls = ToolCalls(pipeline, catalog, metrics, clock)
     replies = Replies(clock)
@@ -65,7 +65,7 @@ def assembled(
         sessions=sessions,
         methods=Methods(catalog),
         calls=calls,
-        answers=Answers(calls, request_states, replies, in_flight, clock),
+        answers=Answers(calls, sessions, request_states, replies, in_flight, clock),
         replies=replies,
         clock=clock,
         in_flight=in_flight,

@@ -1,20 +1,41 @@
-"""Sessions that every worker knows of. What is open over one, a stream or a question, stays where it was opened."""
+"""Sessions that every worker knows of. A stream over one stays where it was opened, and so does a question.
+
+Among the workers of one gateway, the answer to a question finds it wherever the client sends it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from gateway.clock import Clock
+from mcp_server.confirmations import ANSWER_WITHIN_S
+from mcp_server.questions import Question, Said
 from mcp_server.session_keys import opened, sealed
 from mcp_server.sessions import IDLE_S, MAX_SESSIONS, Session, Sessions, is_well_formed
 from storage.ports import Deleted, KnownSession, SessionStore, StorageUnavailable
 
 TRUST_FOR_S: Final = 2.0
 
+_WITHDRAWN: Final = b""
+_said: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 _log = structlog.get_logger(__name__)
+
+
+class Words(Protocol):
+    """Carries what was said at one worker to another that waits for it; what nobody waits for is lost."""
+
+    async def say(self, about: str, text: bytes) -> None: ...
+
+    async def hear(self, about: Sequence[str], *, patience_s: float) -> bytes:
+        """:raises TimeoutError: nobody said anything."""
+        ...
 
 
 class SharedSessions(Sessions):
@@ -29,12 +50,14 @@ class SharedSessions(Sessions):
         store: SessionStore,
         clock: Clock,
         *,
+        words: Words | None = None,
         is_away: Callable[[], bool] = lambda: False,
         at_most: int = MAX_SESSIONS,
         idle_s: float = IDLE_S,
     ) -> None:
         super().__init__(clock, at_most=at_most, idle_s=idle_s)
         self._store = store
+        self._words = words
         self._is_away = is_away
         self._keep_s = int(idle_s)
         self._looked_at: dict[str, float] = {}
@@ -76,6 +99,31 @@ class SharedSessions(Sessions):
         except StorageUnavailable as problem:
             _log.warning("a session was deleted on its own worker only", problem=problem.problem)
 
+    @contextmanager
+    def heard(self, session: Session, question: Question) -> Iterator[None]:
+        if self._words is None:
+            yield
+            return
+        listening = asyncio.create_task(self._listen(self._words, session, question))
+        try:
+            yield
+        finally:
+            listening.cancel()
+
+    async def answered(self, session: Session, id: bytes, answer: Said) -> None:
+        if not session.questions.answered(id, answer) and self._words is not None:
+            await self._words.say(_answer_to(session, id), msgspec.json.encode(answer))
+
+    async def withdrawn(self, session: Session, about: bytes) -> None:
+        if not session.questions.withdrawn(about) and self._words is not None:
+            await self._words.say(_end_of(session, about), _WITHDRAWN)
+
+    async def _listen(self, words: Words, session: Session, question: Question) -> None:
+        about = (_answer_to(session, msgspec.json.encode(question.id)), _end_of(session, question.about))
+        with suppress(TimeoutError):
+            word = await words.hear(about, patience_s=ANSWER_WITHIN_S)
+            question.settle(None if word == _WITHDRAWN else _said.decode(word))
+
     def _is_sure_of(self, id: str, now: float) -> bool:
         mine = self._open.get(id)
         if mine is not None and mine.account_id is None:
@@ -92,3 +140,11 @@ class SharedSessions(Sessions):
         if len(self._looked_at) >= self._at_most:
             self._looked_at = {one: at for one, at in self._looked_at.items() if now < at + TRUST_FOR_S}
         self._looked_at[id] = now
+
+
+def _answer_to(session: Session, question_id: bytes) -> str:
+    return f"{session.id} question {question_id.decode()}"
+
+
+def _end_of(session: Session, call_id: bytes) -> str:
+    return f"{session.id} call {call_id.decode()}"

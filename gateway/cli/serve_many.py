@@ -114,6 +114,7 @@ async def _own(
     from gateway.workers.owned_limits import LimitsOwner
     from gateway.workers.owned_sessions import SessionsOwner
     from gateway.workers.owned_venue import VenueOwner
+    from gateway.workers.passed_on import WordsOwner
 
     log = structlog.get_logger(__name__)
     announce = asyncio.Event()
@@ -126,8 +127,12 @@ async def _own(
         if lifeline.is_first and settings.database_url is None:
             # Nobody else is at work yet: what an earlier run left in doubt need not wait for its leases to end.
             await gateway.reconciler.start()
-        owners = (VenueOwner(gateway.adapters[EXCHANGE]), LimitsOwner(gateway.limiter), SessionsOwner(gateway.clock))
-        handlers = {method: handle for owner in owners for method, handle in owner.handlers().items()}
+        handlers = (
+            VenueOwner(gateway.adapters[EXCHANGE]).handlers()
+            | LimitsOwner(gateway.limiter).handlers()
+            | SessionsOwner(gateway.clock).handlers()
+            | WordsOwner().handlers()
+        )
         async with serving(sockets.owner, handlers), _metrics_of_all(gateway, seats):
             lifeline.is_ready()
             saying = asyncio.create_task(announce.wait())

@@ -7,6 +7,7 @@ from gateway.workers.channel import PING, Caller
 from gateway.workers.owned_limits import OwnedLimiter
 from gateway.workers.owned_sessions import OwnedSessions
 from gateway.workers.owned_venue import OwnedVenue
+from gateway.workers.passed_on import PassedOn
 from gateway.workers.seat import Seat
 
 
@@ -19,6 +20,7 @@ class Worker:
         self.paper = OwnedVenue(paper, self._owner)
         self.limiter = OwnedLimiter(self._owner)
         self.sessions = OwnedSessions(self._owner)
+        self.words = PassedOn(self._owner)
 
     async def reach_owner(self) -> None:
         """:raises NotAsked, NotAnswered: it is not there."""
