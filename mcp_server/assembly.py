@@ -50,10 +50,11 @@ def assembled(
     operations = served(OPERATIONS)
     catalog = Catalog(operations)
     sessions = Sessions(clock)
+    words = None if worker is None else worker.words
     if sharing is not None:
-        sessions = SharedSessions(sharing.sessions, clock, is_away=lambda: sharing.limiter.is_away)
+        sessions = SharedSessions(sharing.sessions, clock, words=words, is_away=lambda: sharing.limiter.is_away)
     elif worker is not None:
-        sessions = SharedSessions(worker.sessions, clock, words=worker.words)
+        sessions = SharedSessions(worker.sessions, clock, words=words)
     pipeline = Pipeline(authenticator=authenticator, limiter=limiter, codec=Codec(operations), dispatcher=dispatcher)
     calls = ToolCalls(pipeline, catalog, metrics, clock)
     replies = Replies(clock)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.workers.seat import Seat, Sockets
     from gateway.workers.supervisor import Lifeline, Program
-
-ANNOUNCE: Final = b"a"
 
 
 def serve_many(settings: Settings, venues: Mapping[str, Venue] | None = None) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import msgspec
 
 from gateway.single_flight import SingleFlight
+from gateway.steps import begun
 from gateway.workers.failures import Failure, failure_of, raised
 
 A = TypeVar("A")
@@ -197,13 +198,16 @@ class _Served:
 
     def __init__(self, methods: Mapping[str, tuple[Method[Any, Any], Handler]]) -> None:
         self._methods = methods
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self.frames = _Frames(self._asked, lambda: None)
 
     def _asked(self, frame: bytes) -> None:
-        task = asyncio.create_task(self._answer(_asks.decode(frame)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        answering = begun(self._answer(_asks.decode(frame)), self._loop)
+        if answering is not None:
+            task = asyncio.create_task(answering.rest())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, ask: Ask) -> None:
         try:

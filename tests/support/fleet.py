@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp
+import asyncpg  # type: ignore[import-untyped]
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
@@ -44,6 +45,7 @@ ON_THE_VENUE: Final = frozenset(
         OrderState.LATE_EXECUTION,
     }
 )
+_SENDING: Final = "SELECT count(*) FROM journal WHERE state = 'SENDING' AND split_part(owner, '/', 2) = ANY($1)"
 UNDECIDED: Final = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.NEEDS_OPERATOR)
 
 
@@ -312,6 +314,17 @@ class Fleet:
             return await stores.journal.in_states(tuple(OrderState), 1_000_000)
         finally:
             await stores.close()
+
+    async def until_sending(self, node: Process, orders: int, *, within_s: float = 10.0) -> None:
+        """So many orders of the node's workers are stored, and nothing is stored of what came of them."""
+        pids = [str(child.pid) for child in node.children()]
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            async with asyncio.timeout(within_s):
+                while await connection.fetchval(_SENDING, pids) < orders:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        finally:
+            await connection.close()
 
     async def join(self, answers: Sequence[Answer]) -> Join:
         return join(answers, await self.rows(), executions(self.ledger))

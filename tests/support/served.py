@@ -145,7 +145,7 @@ async def served(
     worker: Worker | None = None,
     **more_settings: Any,
 ) -> AsyncIterator[Served]:
-    """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits. A ``worker`` is one."""
+    """Of several on one ``directory``, each is a node, or a ``worker``; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
     settings = Settings.load(
         {},
