@@ -34,6 +34,8 @@ from tests.support.redis_server import free_port
 MASTER_KEY: Final = bytes(range(32))
 START_WITHIN_S: Final = 60.0
 _TRIES: Final = 5
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.3, 5.0
+_MOST_UNANSWERED: Final = 200
 ON_THE_VENUE: Final = frozenset(
     {
         OrderState.ACKED,
@@ -155,8 +157,8 @@ class Answer(NamedTuple):
 
 
 class Traders:
-    """They place orders by the rule for bots: the same request with the same id, through the next node, until the
-    answer is final. ``answers`` is their ledger.
+    """They place orders by the rule for bots: the same request with the same id, through the next node, less and less
+    often, until the answer is final. ``answers`` is their ledger.
     """
 
     def __init__(self, callers: Sequence[Caller], ports: Sequence[int], client: aiohttp.ClientSession) -> None:
@@ -172,7 +174,7 @@ class Traders:
     async def place(self, number: int, *, patience_s: float) -> Answer | None:
         """The final answer; None when there was none in that time."""
         deadline = time.monotonic() + patience_s
-        attempt = number
+        attempt, pause_s = number, _FIRST_PAUSE_S
         while time.monotonic() < deadline:
             node = attempt % len(self._ports)
             answer = await self._ask(number, node)
@@ -180,8 +182,8 @@ class Traders:
                 self.answers.append(answer)
                 if answer.status == 200 or answer.outcome:
                     return answer
-            await asyncio.sleep(0.3)
-            attempt += 1
+            await asyncio.sleep(pause_s)
+            attempt, pause_s = attempt + 1, min(2 * pause_s, _LAST_PAUSE_S)
         return None
 
     async def _ask(self, number: int, node: int) -> Answer | None:
@@ -207,14 +209,16 @@ class Traders:
         return None
 
     async def run(self, orders: int, per_second: float, *, patience_s: float) -> None:
-        """So many more orders at a steady rate, whatever becomes of the earlier ones; until each has its answer."""
+        """So many more orders at a steady rate, or slower while very many have no answer; until each has its own."""
         first, self._placed = self._placed, self._placed + orders
         began = time.monotonic()
-        tasks = []
-        for place in range(orders):
-            await asyncio.sleep(max(0.0, began + place / per_second - time.monotonic()))
-            tasks.append(asyncio.create_task(self.place(first + place, patience_s=patience_s)))
-        await asyncio.gather(*tasks)
+        room = asyncio.Semaphore(_MOST_UNANSWERED)
+        async with asyncio.TaskGroup() as group:
+            for place in range(orders):
+                await asyncio.sleep(max(0.0, began + place / per_second - time.monotonic()))
+                await room.acquire()
+                placing = group.create_task(self.place(first + place, patience_s=patience_s))
+                placing.add_done_callback(lambda _: room.release())
 
 
 class Join(NamedTuple):
