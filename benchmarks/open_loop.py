@@ -62,10 +62,14 @@ class _Connection(asyncio.Protocol):
         buffer = self._buffer = self._buffer + data
         head_end = buffer.find(_HEAD_END)
         length = _LENGTH.search(buffer, 0, head_end + 2) if head_end >= 0 else None
-        if head_end < 0 or (length is not None and len(buffer) < head_end + len(_HEAD_END) + int(length[1])):
+        if head_end < 0:
             return
-        if not buffer.startswith(_OK) or length is None:
-            self._schedule.fail(f"the server answered {buffer[:600]!r}")
+        if length is None:
+            self._schedule.fail(f"the server answered without a length: {buffer[:600]!r}")
+            return
+        if len(buffer) < head_end + len(_HEAD_END) + int(length[1]):
+            return
+        if not buffer.startswith(_OK) and not self._schedule.may_refuse(buffer):
             return
         self._buffer = b""
         venue = _VENUE.search(buffer, 0, head_end)
@@ -73,9 +77,12 @@ class _Connection(asyncio.Protocol):
 
 
 class Schedule:
-    """``rate`` requests a second, evenly, over as many connections as there are; what finds none idle waits for one."""
+    """``rate`` requests a second, evenly, over as many connections as there are; what finds none idle waits for one.
 
-    def __init__(self, requests: Iterator[bytes], *, rate: float, count: int) -> None:
+    ``refused`` counts the answers that were not a 200. More than ``most_refused`` end it.
+    """
+
+    def __init__(self, requests: Iterator[bytes], *, rate: float, count: int, most_refused: int = 0) -> None:
         self._requests = requests
         self._interval = 1 / rate
         self._left = count
@@ -83,10 +90,12 @@ class Schedule:
         self._late: deque[float] = deque()
         self._answers: list[Timed] = []
         self._count = count
+        self._most_refused = most_refused
+        self.refused = 0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, port: int, connections: int) -> Sequence[Timed]:
-        """:raises LoadFailed: an answer was not a 200, or did not come."""
+        """:raises LoadFailed: too many answers were not a 200, or did not come."""
         loop = asyncio.get_running_loop()
         made = [loop.create_connection(lambda: _Connection(self), "127.0.0.1", port) for _ in range(connections)]
         opened = [connection for _, connection in await asyncio.gather(*made)]
@@ -110,6 +119,12 @@ class Schedule:
             connection.send(next(self._requests), self._late.popleft())
         else:
             self._idle.append(connection)
+
+    def may_refuse(self, answer: bytes) -> bool:
+        self.refused += 1
+        if self.refused > self._most_refused:
+            self.fail(f"the server answered {answer[:600]!r}")
+        return self.refused <= self._most_refused
 
     def fail(self, problem: str) -> None:
         if not self._done.done():

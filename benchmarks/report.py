@@ -10,11 +10,15 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.plots import figure
 from benchmarks.summary import MEANINGS
 
 OUT: Final = Path(__file__).resolve().parent / "out"
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.md"
+COSTS: Final = "costs.png"
+_COST: Final = "_cpu_us"
+_FIRST: Final = "_first"
 
 Row = tuple[str, str, str, str]
 _HEADINGS: Final[Row] = ("figure", "median", "quartiles", "what it is")
@@ -44,10 +48,26 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def write(summary: Mapping[str, Any], directory: Path) -> None:
-    """``summary.json`` and ``report.md``."""
+    """``summary.json``, ``report.md`` and the plot in it."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     (directory / REPORT).write_text(markdown(summary))
+    draw(summary, directory / COSTS)
+
+
+def draw(summary: Mapping[str, Any], path: Path) -> None:
+    """A bar for each load: what one request of it costs, and how far its rounds lay apart."""
+    names = [key.removesuffix(_COST) for key in summary if key.endswith(_COST)]
+    costs = {name: summary[name + _COST] for name in reversed(names) if not name.endswith(_FIRST)}
+    apart = [summary["spread"][name + _COST] for name in costs]
+    errors = [
+        [cost - low for cost, (low, _) in zip(costs.values(), apart, strict=True)],
+        [high - cost for cost, (_, high) in zip(costs.values(), apart, strict=True)],
+    ]
+    with figure(path, "CPU µs a request", "") as axes:
+        axes.barh(list(costs), list(costs.values()), xerr=errors, capsize=2)
+        axes.set_xscale("log")
+        axes.set_xlim(left=10)
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -56,6 +76,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "# What a request costs",
         "",
         f"{run['rounds']} rounds of {run['seconds']:g} s per load, interleaved, on {run['machine']}.",
+        "",
+        f"![CPU of a request under each load]({COSTS})",
         "",
         f"| {' | '.join(_HEADINGS)} |",
         "| --- | ---: | ---: | --- |",
