@@ -208,16 +208,20 @@ class Traders:
                 return Answer(number, node, reply.status, outcome)
         return None
 
-    async def run(self, orders: int, per_second: float, *, patience_s: float) -> None:
-        """So many more orders at a steady rate, or slower while very many have no answer; until each has its own."""
-        first, self._placed = self._placed, self._placed + orders
+    async def run(self, orders: int, per_second: float, *, patience_s: float, within_s: float = 3_600.0) -> None:
+        """So many more orders at a steady rate, or slower while very many have no answer, until each has its own; fewer
+        where the machine takes longer than ``within_s`` to place them.
+        """
         began = time.monotonic()
         room = asyncio.Semaphore(_MOST_UNANSWERED)
         async with asyncio.TaskGroup() as group:
             for place in range(orders):
                 await asyncio.sleep(max(0.0, began + place / per_second - time.monotonic()))
                 await room.acquire()
-                placing = group.create_task(self.place(first + place, patience_s=patience_s))
+                if time.monotonic() > began + within_s:
+                    break
+                placing = group.create_task(self.place(self._placed, patience_s=patience_s))
+                self._placed += 1
                 placing.add_done_callback(lambda _: room.release())
 
 
