@@ -15,7 +15,9 @@ import pytest
 from storage.ports import StorageUnavailable
 from storage.sql import Stores, place_of
 from storage.sql.places import SqlitePlace
-from storage.sql.postgresql.failures import too_old
+from storage.sql.postgresql.connecting import Connector
+from storage.sql.postgresql.database import engine_over
+from storage.sql.postgresql.failures import in_words, too_old
 from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import account, order
 from tests.support.fault_proxy import fault_proxy
@@ -182,6 +184,14 @@ async def test_a_table_that_somebody_locked_is_waited_for_no_longer_than_a_reque
         await holder.close()
         await _until_it_stores(stores, 3)
         assert await stores.journal.row("order-2") is None, "nothing happens after its time"
+
+
+async def test_a_pool_that_is_used_up_for_too_long_is_a_server_that_does_not_answer(empty_url: str) -> None:
+    pool = engine_over(Connector(empty_url, patience_s=0.5), 1, flushes=False)
+    async with pool.connect():
+        with pytest.raises(StorageUnavailable, match="did not answer in time"), in_words("PostgreSQL"):
+            await pool.connect().start()
+    await pool.dispose()
 
 
 async def test_no_connection_left_is_told(empty_url: str) -> None:
