@@ -156,11 +156,14 @@ def _say_so_when_the_owner_stalls(gateway: Demo) -> None:
         assert refused.headers["Retry-After"]
         assert "Nothing was sent" in refused.json()["error"]
         unready = _got(gateway, "/readyz")
-        assert (unready.status_code, list(unready.json()["problems"])) == (503, ["owner"])
+        assert unready.status_code == 503
+        assert "owner" in unready.json()["problems"]
         assert _got(gateway, "/healthz").status_code == 200, "to start a worker again would help nobody"
     finally:
         owner.resume()
-    assert _got(gateway, "/readyz").status_code == 200
+    deadline = time.monotonic() + 20
+    while _got(gateway, "/readyz").status_code != 200:
+        assert time.monotonic() < deadline
     assert gateway.call("getOrders", market="BTC-USD-PERP")["orders"][0]["price"] != order(2_000)["price"]
 
 
