@@ -100,6 +100,11 @@ async def open_paper(path: Path, now_ms: Callable[[], int]) -> PaperAdapter:
     return PaperAdapter(exchange)
 
 
+def unopened_paper() -> PaperAdapter:
+    """What is known of the venue, for a process that does not have it: nothing of it may be opened."""
+    return PaperAdapter(PaperExchange(seed=SEED, path=None, now_ms=lambda: 0))
+
+
 class PaperAdapter:
     """The paper venue. It closes the exchange that it is given."""
 

@@ -32,9 +32,10 @@ class Time(Protocol):
 class VenueContext(msgspec.Struct, frozen=True, kw_only=True):
     """What opening a venue may need.
 
-    ``transport`` has the connections that all venues share. ``paper_urls`` is where this process serves a venue's
-    protocol itself, by exchange: network ``paper`` of that exchange. ``nonces`` are given where other workers sign for
-    the same signers.
+    ``transport`` has the connections that all venues share. ``paper_urls`` is where a venue's protocol is served on
+    this machine, by exchange: network ``paper`` of that exchange. ``nonces`` are given where other workers sign for
+    the same signers; ``slot`` of ``slots`` tells apart those of one machine. ``paper`` is given where another process
+    has the paper venue.
     """
 
     data_dir: Path
@@ -42,6 +43,9 @@ class VenueContext(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport
     paper_urls: Mapping[str, str] = {}
     nonces: Nonces | None = None
+    slot: int = 0
+    slots: int = 1
+    paper: Adapter | None = None
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +59,7 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _open_paper(context: VenueContext) -> Adapter:
-    return await paper.open_paper(context.data_dir / "paper.db", context.clock.now_ms)
+    return context.paper or await paper.open_paper(context.data_dir / "paper.db", context.clock.now_ms)
 
 
 async def _open_dex(row: Row, context: VenueContext) -> Adapter:
@@ -66,6 +70,8 @@ async def _open_dex(row: Row, context: VenueContext) -> Adapter:
         monotonic=context.clock.monotonic,
         sleep=context.clock.sleep,
         nonces=context.nonces,
+        slot=context.slot,
+        slots=context.slots,
     )
     return CcxtAdapter(row, around, paper_url=context.paper_urls.get(row.exchange))
 
@@ -114,6 +120,6 @@ VENUES: Final[Mapping[str, Venue]] = MappingProxyType(
 )
 
 
-async def open_adapters(context: VenueContext) -> dict[str, Adapter]:
+async def open_adapters(context: VenueContext, venues: Mapping[str, Venue] = VENUES) -> dict[str, Adapter]:
     """Every venue, by the name it has on the wire."""
-    return {name: await venue.open(context) for name, venue in VENUES.items()}
+    return {name: await venue.open(context) for name, venue in venues.items()}

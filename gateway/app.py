@@ -8,13 +8,13 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from adapters.base import Adapter
-from adapters.milo.api import EXCHANGE as MILO
-from adapters.registry import VenueContext, open_adapters
+from adapters.paper import unopened_paper
+from adapters.registry import VENUES, Venue, VenueContext, open_adapters
 from adapters.transport import Transport
 from gateway.accounts import KeyMint, Keys
 from gateway.auth import Authenticator, CredentialDirectory
@@ -26,8 +26,8 @@ from gateway.directory_cache import RevisionWatch
 from gateway.dispatch import Dispatcher
 from gateway.endpoint import Endpoint
 from gateway.keyring import Keyring, MasterKeyRing
-from gateway.limits import InProcessLimiter
-from gateway.local_venues import LocalMilo, LocalVenueAt, all_served, milo_served
+from gateway.limits import InProcessLimiter, Limiter
+from gateway.local_venues import NO_LISTENERS, LocalVenues, all_served
 from gateway.metrics import Metrics
 from gateway.newcomers import Newcomers
 from gateway.operations.table import OPERATIONS
@@ -45,6 +45,8 @@ from gateway.settings import Settings
 from gateway.sharing import Sharing, open_sharing
 from gateway.vault import Vault, VenueSessions
 from gateway.web import Sites, make_site
+from gateway.workers.seat import Role, Seat, Sockets
+from gateway.workers.worker import Worker
 from mcp_server.assembly import assembled
 from storage.sql import Stores
 
@@ -52,6 +54,13 @@ DRAIN_S: Final = 15.0
 HOUSEKEEPING_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Limits(Limiter, Protocol):
+    """A limiter as one gateway has it: with counts that have to be stored now and then."""
+
+    async def flush(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Gateway:
@@ -67,14 +76,14 @@ class Gateway:
         adapters: Mapping[str, Adapter],
         clock: Clock,
         sharing: Sharing | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
         self.keyring = keyring
         self.vault = vault
         self.adapters = adapters
-        self.local_venues: Mapping[str, LocalVenueAt] = {}
-        self.local_milo: LocalMilo | None = None
+        self.local_venues = LocalVenues()
         self.clock = clock
         self.metrics = Metrics()
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -84,7 +93,8 @@ class Gateway:
         )
         self.authenticator = Authenticator(stores.directory, keyring, clock, self.watch)
         self.sharing = sharing
-        self.limiter = InProcessLimiter(stores.usage, clock) if sharing is None else sharing.limiter
+        self.worker = worker
+        self.limiter = _limiter(stores, clock, sharing, worker)
         self.supervisor = Supervisor()
         self.ledger = Ledger(
             stores.journal,
@@ -100,7 +110,7 @@ class Gateway:
             adapters=adapters,
             clock=clock,
             owner=owner,
-            alone=settings.database_url is None,
+            alone=settings.database_url is None and worker is None,
         )
         self.retention = Retention(
             stores.journal,
@@ -166,6 +176,7 @@ class Gateway:
             metrics=self.metrics,
             clock=clock,
             sharing=sharing,
+            worker=worker,
         )
         self.metrics.orders_undecided.set_function(self.ledger.undecided_total)
         if sharing is not None:
@@ -211,6 +222,8 @@ class Gateway:
         if self.supervisor.is_closing:
             found["gateway"] = "stopping"
         await _probe(found, "database", self.stores.directory.revision)
+        if self.worker is not None and self.sharing is None:
+            await _probe(found, "owner", self.worker.reach_owner)
         return found
 
     def degraded(self) -> dict[str, str]:
@@ -229,6 +242,13 @@ class Gateway:
                 _log.exception("housekeeping failed; it is tried again in a minute")
 
 
+def _limiter(stores: Stores, clock: Clock, sharing: Sharing | None, worker: Worker | None) -> Limits:
+    """Redis counts; without it, the owner does for its workers, and a gateway of one process by itself."""
+    if sharing is not None:
+        return sharing.limiter
+    return InProcessLimiter(stores.usage, clock) if worker is None else worker.limiter
+
+
 async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[object]]) -> None:
     try:
         async with asyncio.timeout(1.0):
@@ -238,35 +258,48 @@ async def _probe(found: dict[str, str], part: str, ask: Callable[[], Awaitable[o
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+async def opened(
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    role: Role = None,
+    venues: Mapping[str, Venue] = VENUES,
+) -> AsyncIterator[Gateway]:
     """A gateway with its stores and venues open, not listening yet.
+
+    With a ``role`` it is one of several processes, for all of which the data directory has been claimed.
 
     :raises MasterKeyError, StorageUnavailable: with advice for the operator.
     """
     clock = clock or SystemClock()
     ring = MasterKeyRing.load(settings.require_master_key())
+    seat = role if isinstance(role, Seat) else None
+    sockets = role if isinstance(role, Sockets) else None
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(claimed(settings.data_dir))
+        if role is None:
+            stack.enter_context(claimed(settings.data_dir))
         database = database_of(settings)
         for concern in await concerns(database, clock):
-            _log.warning(concern)
+            # Every worker would find the same.
+            if seat is None:
+                _log.warning(concern)
         stores = await database.open()
         stack.push_async_callback(stores.close)
         sharing = None
-        if settings.redis is None and database.is_shared:
+        if settings.redis is None and database.is_shared and seat is None:
             _log.warning("limits are counted by this node alone: set VENUEGATE_REDIS_URL before another one is started")
         if settings.redis is not None:
             sharing = await open_sharing(settings.redis, stores, clock)
             stack.push_async_callback(sharing.close)
         keyring = await Keyring.open(stores.directory, ring)
-        local: Mapping[str, LocalVenueAt] = {}
-        local_milo: LocalMilo | None = None
-        if settings.demo:
-            local = await stack.enter_async_context(all_served(settings.data_dir, clock.now_ms))
-            local_milo = await stack.enter_async_context(
-                milo_served(settings.data_dir, clock.now_ms, settings.milo_model)
-            )
-            local = {**local, MILO: local_milo.at}
+        local, worker = LocalVenues(), None
+        if seat is not None:
+            worker = Worker(seat, unopened_paper())
+            stack.callback(worker.close)
+        elif settings.demo:
+            listeners = NO_LISTENERS if sockets is None else sockets.venues
+            served = all_served(settings.data_dir, clock.now_ms, settings.milo_model, listeners)
+            local = await stack.enter_async_context(served)
         transport = Transport()
         stack.push_async_callback(transport.close)
         adapters = await open_adapters(
@@ -274,15 +307,26 @@ async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterato
                 data_dir=settings.data_dir,
                 clock=clock,
                 transport=transport,
-                paper_urls={exchange: venue.url for exchange, venue in local.items()},
+                paper_urls=local.urls if seat is None else seat.venue_urls,
                 nonces=None if sharing is None else sharing.nonces,
-            )
+                slot=0 if seat is None else seat.slot,
+                slots=1 if seat is None else seat.slots,
+                paper=None if worker is None else worker.paper,
+            ),
+            venues,
         )
         for adapter in adapters.values():
             stack.push_async_callback(adapter.close)
         vault = Vault(ring, keyring.fingerprint_key)
         gateway = Gateway(
-            settings, stores=stores, keyring=keyring, vault=vault, adapters=adapters, clock=clock, sharing=sharing
+            settings,
+            stores=stores,
+            keyring=keyring,
+            vault=vault,
+            adapters=adapters,
+            clock=clock,
+            sharing=sharing,
+            worker=worker,
         )
-        gateway.local_venues, gateway.local_milo = local, local_milo
+        gateway.local_venues = local
         yield gateway

@@ -120,7 +120,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         reader = _Reader(environ, overrides)
         host = reader.text("host", "127.0.0.1")
         port = reader.number("port", 8080, 0, 65_535)
-        workers = reader.number("workers", 1, 1, 256)
         metrics_host = reader.text("metrics_host", "127.0.0.1")
         metrics_port = reader.number("metrics_port", 9464, 0, 65_535)
         demo = reader.flag("demo")
@@ -130,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         loaded = cls(
             host=host,
             port=port,
-            workers=workers,
+            workers=reader.number("workers", 1, 1, 256),
             data_dir=Path(reader.text("data_dir", "var")).expanduser(),
             demo=demo,
             public_url=reader.url("public_url"),
@@ -151,12 +150,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             warnings=_unknown(environ),
         )
         _refuse_a_public_chain(reader, environ)
-        if workers > 1:
-            reader.complain(
-                "workers",
-                "expected 1, because a process is one worker in this version: for more, start more nodes that share"
-                " VENUEGATE_DATABASE_URL and VENUEGATE_REDIS_URL",
-            )
         if tombstone_days < journal_days:
             reader.complain("tombstone_days", f"expected at least the {journal_days} days of VENUEGATE_JOURNAL_DAYS")
         if metrics_port and port == metrics_port and host == metrics_host:

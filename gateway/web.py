@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 from aiohttp import web
 
+from adapters.milo.api import EXCHANGE as MILO
 from gateway import codec, pages
 from gateway.connection import Server
 from gateway.endpoint import PATH, new_request_id
+from gateway.workers.forwarding import add_forwarding
 from normalization.errors import NotFound
 from sandbox.milo.app import add_routes as add_milo_routes
+from sandbox.milo.routes import PREFIX as MILO_PREFIX
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -87,11 +90,12 @@ async def make_site(gateway: Gateway) -> Sites:
     await runner.setup()
     metrics = None
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        several = gateway.worker is not None or None
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_port=several).start()
         if settings.metrics_port is not None:
             metrics = web.AppRunner(_metrics_application(gateway), access_log=None)
             await metrics.setup()
-            await web.TCPSite(metrics, settings.metrics_host, settings.metrics_port).start()
+            await _metrics_site(gateway, metrics).start()
     except OSError:
         await Sites(runner, pages_runner, metrics).close()
         raise
@@ -141,8 +145,10 @@ def _application(gateway: Gateway) -> web.Application:
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     pages.add_routes(app)
-    if gateway.local_milo is not None:
-        add_milo_routes(app, gateway.local_milo.venue)
+    if gateway.local_venues.milo is not None:
+        add_milo_routes(app, gateway.local_venues.milo)
+    elif gateway.worker is not None and MILO in gateway.worker.seat.venue_urls:
+        add_forwarding(app, MILO_PREFIX, gateway.worker.seat.venue_urls[MILO])
     app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
@@ -167,6 +173,13 @@ def _metrics_application(gateway: Gateway) -> web.Application:
 
     app.router.add_get("/metrics", expose)
     return app
+
+
+def _metrics_site(gateway: Gateway, runner: web.AppRunner) -> web.BaseSite:
+    if gateway.worker is not None:
+        # The port is the owner's, who asks every worker.
+        return web.UnixSite(runner, str(gateway.worker.seat.metrics))
+    return web.TCPSite(runner, gateway.settings.metrics_host, gateway.settings.metrics_port)
 
 
 def _port(runner: web.BaseRunner) -> int:

@@ -20,7 +20,7 @@ from mcp_server.confirmations import RequestStates, Verdict
 from mcp_server.envelope import client_capabilities
 from mcp_server.protocol import INVALID_PARAMS, RpcError
 from mcp_server.questions import Question, Said
-from mcp_server.sessions import Session
+from mcp_server.sessions import Session, Sessions
 from mcp_server.streams import Events, Progress
 from mcp_server.wire import Replies, Reply
 from normalization.errors import GatewayError, OperationNotAllowed
@@ -30,9 +30,16 @@ KEEP_ALIVE_S: Final = 15.0
 
 class Answers:
     def __init__(
-        self, calls: ToolCalls, request_states: RequestStates, replies: Replies, in_flight: InFlight, clock: Clock
+        self,
+        calls: ToolCalls,
+        sessions: Sessions,
+        request_states: RequestStates,
+        replies: Replies,
+        in_flight: InFlight,
+        clock: Clock,
     ) -> None:
         self._calls = calls
+        self._sessions = sessions
         self._request_states = request_states
         self._replies = replies
         self._in_flight = in_flight
@@ -106,7 +113,11 @@ class Answers:
     ) -> OperationNotAllowed | None:
         """Ask a person over the call's own stream. Why it may not be placed, or None: they said yes."""
         try:
-            with session.questions.asked(asked.id) as question, self._in_flight.waiting():
+            with (
+                session.questions.asked(asked.id) as question,
+                self._sessions.heard(session, question),
+                self._in_flight.waiting(),
+            ):
                 await events.open()
                 await events.send(
                     protocol.request(question.id, confirmations.METHOD, confirmations.question_of(needed))

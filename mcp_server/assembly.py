@@ -16,6 +16,7 @@ from gateway.operations.table import OPERATIONS
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
 from gateway.sharing import Sharing
+from gateway.workers.worker import Worker
 from mcp_server.answers import Answers
 from mcp_server.asked import InFlight
 from mcp_server.callers import Callers
@@ -40,16 +41,20 @@ def assembled(
     metrics: Metrics,
     clock: Clock,
     sharing: Sharing | None = None,
+    worker: Worker | None = None,
 ) -> McpServer:
     """Calls go through a pipeline of the same parts as ``POST /v1``, with the tiers that MCP asks for.
 
-    With ``sharing``, all workers know of each other's sessions.
+    With ``sharing``, or as a ``worker``, it knows of the sessions of the others.
     """
     operations = served(OPERATIONS)
     catalog = Catalog(operations)
     sessions = Sessions(clock)
+    words = None if worker is None else worker.words
     if sharing is not None:
-        sessions = SharedSessions(sharing.sessions, clock, is_away=lambda: sharing.limiter.is_away)
+        sessions = SharedSessions(sharing.sessions, clock, words=words, is_away=lambda: sharing.limiter.is_away)
+    elif worker is not None:
+        sessions = SharedSessions(worker.sessions, clock, words=words)
     pipeline = Pipeline(authenticator=authenticator, limiter=limiter, codec=Codec(operations), dispatcher=dispatcher)
     calls = ToolCalls(pipeline, catalog, metrics, clock)
     replies = Replies(clock)
@@ -61,7 +66,7 @@ def assembled(
         sessions=sessions,
         methods=Methods(catalog),
         calls=calls,
-        answers=Answers(calls, request_states, replies, in_flight, clock),
+        answers=Answers(calls, sessions, request_states, replies, in_flight, clock),
         replies=replies,
         clock=clock,
         in_flight=in_flight,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -16,14 +16,13 @@ MOST_AT_ONCE: Final = 8
 
 Said = Mapping[str, msgspec.Raw]
 
-_numbers: Final = itertools.count(1)
-
 
 class Question:
     """``answer`` is the result that the client sent, or None where there will be none. ``about`` is the call's id."""
 
     def __init__(self, about: bytes) -> None:
-        self.id = f"question-{next(_numbers)}"
+        # Other workers have questions of their own, over the same session perhaps.
+        self.id = f"question-{secrets.token_hex(8)}"
         self.about = about
         self.answer: asyncio.Future[Said | None] = asyncio.get_running_loop().create_future()
 
@@ -61,16 +60,19 @@ class Questions:
         finally:
             del self._open[key]
 
-    def answered(self, id: bytes, answer: Said) -> None:
-        """``id`` is the question's, as JSON. An answer to something else is nobody's concern."""
-        if self._open and (question := self._open.get(id)):
+    def answered(self, id: bytes, answer: Said) -> bool:
+        """Whether ``id``, as JSON, is that of one of these. An answer to anything else is of no concern here."""
+        question = (self._open or {}).get(id)
+        if question is not None:
             question.settle(answer)
+        return question is not None
 
-    def withdrawn(self, about: bytes) -> None:
-        """The client does not wait for the call with this id any more."""
-        for question in self._waiting():
-            if question.about == about:
-                question.settle(None)
+    def withdrawn(self, about: bytes) -> bool:
+        """The client does not wait for the call with this id any more; whether one of these is about it."""
+        questions = [question for question in self._waiting() if question.about == about]
+        for question in questions:
+            question.settle(None)
+        return bool(questions)
 
     def end(self) -> None:
         for question in self._waiting():

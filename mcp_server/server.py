@@ -197,7 +197,7 @@ class McpServer(PlainEndpoint):
         session = self._callers.session(asked.session_id, principal, message.id)
         if not is_request:
             if session is not None:
-                _heed(session, message)
+                await self._heed(session, message)
             return self._replies.nothing(202, asked.trace)
         if message.method == "ping":
             return self._result(asked, b"{}")
@@ -220,6 +220,13 @@ class McpServer(PlainEndpoint):
         if message.method == "tools/list":
             return self._result(asked, self._methods.list_tools(message, principal, asked.groups, modern=True))
         return self._result(asked, self._methods.discover())
+
+    async def _heed(self, session: Session, message: Message) -> None:
+        """What a client says over its session, and no answer comes back to."""
+        if message.kind is Kind.RESPONSE:
+            await self.sessions.answered(session, message.id, message.params)
+        elif message.method == "notifications/cancelled" and (call := message.params.get("requestId")) is not None:
+            await self.sessions.withdrawn(session, bytes(call))
 
     async def _initialize(self, asked: Asked) -> Reply:
         described = self._methods.initialize(asked.message)
@@ -327,11 +334,3 @@ class McpServer(PlainEndpoint):
         if session is None:
             raise RpcError(INVALID_REQUEST, "Invalid request: there is no such session", status=404)
         return session
-
-
-def _heed(session: Session, message: Message) -> None:
-    """What a client says over its session, and no answer comes back to."""
-    if message.kind is Kind.RESPONSE:
-        session.questions.answered(message.id, message.params)
-    elif message.method == "notifications/cancelled" and (call := message.params.get("requestId")) is not None:
-        session.questions.withdrawn(bytes(call))

@@ -7,12 +7,12 @@ import secrets
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
 
 from gateway.clock import Clock
 from mcp_server.protocol import notification
-from mcp_server.questions import Questions
+from mcp_server.questions import Question, Questions, Said
 from mcp_server.streams import Stream
 from normalization.errors import RateLimited
 
@@ -45,8 +45,8 @@ class Session:
     def is_busy(self) -> bool:
         return self.calls > 0 or self.stream is not None
 
-    async def becomes(self, account_id: str, key: str) -> None:
-        """From now on it is that account's, which has signed up over it; what it may use has changed."""
+    async def becomes(self, account_id: str, key: str | None) -> None:
+        """From now on it is that account's, which has signed up over it or opened it; what it may use has changed."""
         self.account_id = account_id
         self.key = key
         if self.stream is not None:
@@ -108,6 +108,18 @@ class Sessions:
 
     async def share_deletion(self, session: Session) -> None:
         """Let other workers know that it was deleted."""
+
+    def heard(self, session: Session, question: Question) -> AbstractContextManager[None]:
+        """While the block runs, ``question`` is settled by what other workers are told as well."""
+        return nullcontext()
+
+    async def answered(self, session: Session, id: bytes, answer: Said) -> None:
+        """The client has answered the question ``id``."""
+        session.questions.answered(id, answer)
+
+    async def withdrawn(self, session: Session, about: bytes) -> None:
+        """The client does not wait for the call ``about`` any more."""
+        session.questions.withdrawn(about)
 
     def may_have_left(self, id: str) -> bool:
         """Whether a gateway made this id and nobody deleted it: it was idle for long, or its process has ended.

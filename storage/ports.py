@@ -280,10 +280,14 @@ class SharedCounters(Protocol):
 
 
 class KnownSession(msgspec.Struct, frozen=True):
-    """A session of a front end, as far as every worker may know it: whose it is, and what its client can do."""
+    """A session of a front end, as far as every worker may know it: whose it is, and what its client can do.
+
+    ``sealed_key`` is the API key that was made over it, which only who knows the session's id can open.
+    """
 
     account_id: str | None
     can_be_asked: bool
+    sealed_key: bytes | None = None
 
 
 class Deleted(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -124,7 +125,8 @@ class Listings(Generic[T]):
         # A list that cannot be kept still serves.
         with contextlib.suppress(OSError):
             self._store.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._store.with_suffix(".new")
+            # Workers beside this one may write theirs at the same time.
+            fresh = self._store.with_suffix(f".{os.getpid()}.new")
             fresh.write_bytes(raw)
             fresh.replace(self._store)
 

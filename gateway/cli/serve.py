@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,11 +94,22 @@ def _prepared(settings: Settings) -> Settings:
 def _run(settings: Settings) -> None:
     import uvloop
 
+    with addresses_told(settings):
+        if settings.workers > 1:
+            from gateway.cli.serve_many import serve_many
+
+            raise typer.Exit(serve_many(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+
+
+@contextlib.contextmanager
+def addresses_told(settings: Settings) -> Iterator[None]:
+    """:raises Refused: for an address that cannot be had."""
     from gateway.accounts import Refused
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+        yield
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
             raise
@@ -117,11 +130,11 @@ async def _serve(settings: Settings) -> None:
     for warning in settings.warnings:
         log.warning(warning)
     async with opened(settings) as gateway:
-        demo = await _prepare_demo(gateway) if settings.demo else None
+        demo = await prepare_demo(gateway) if settings.demo else None
         settle_down()
         async with gateway.running() as sites:
-            url = settings.public_url or _url(settings.host, sites.port)
-            typer.echo(f"Venuegate listens on {url}" if demo is None else await _welcome(gateway, demo, url))
+            url = settings.public_url or url_of(settings.host, sites.port)
+            typer.echo(f"Venuegate listens on {url}" if demo is None else await welcome_to(gateway, demo, url))
             await stop.wait()
             log.info("stopping: orders under way are finished first")
     log.info("stopped")
@@ -143,7 +156,7 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _prepare_demo(gateway: Gateway) -> Demo:
+async def prepare_demo(gateway: Gateway) -> Demo:
     from gateway.demo import FILE, DemoAccounts
 
     settings = gateway.settings
@@ -152,13 +165,13 @@ async def _prepare_demo(gateway: Gateway) -> Demo:
         keyring=gateway.keyring,
         vault=gateway.vault,
         adapters=gateway.adapters,
-        local_venues=gateway.local_venues,
+        local_venues=gateway.local_venues.at,
         clock=gateway.clock,
     )
-    return await accounts.prepare(settings.data_dir / FILE, _url(settings.host, settings.port))
+    return await accounts.prepare(settings.data_dir / FILE, url_of(settings.host, settings.port))
 
 
-async def _welcome(gateway: Gateway, demo: Demo, url: str) -> str:
+async def welcome_to(gateway: Gateway, demo: Demo, url: str) -> str:
     import msgspec
 
     from gateway.demo import EXCHANGE, FILE, first_order, store, welcome
@@ -171,7 +184,7 @@ async def _welcome(gateway: Gateway, demo: Demo, url: str) -> str:
     return welcome(demo, order, path)
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
     from gateway.doctor import reachable
 
     shown = reachable(host)

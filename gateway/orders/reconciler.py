@@ -35,6 +35,7 @@ _PER_VENUE: Final = 8
 _PER_CLAIM: Final = 4
 _INHERITED_AT_ONCE: Final = 256
 _IDLE_POLL_S: Final = 30.0
+_SHARED_IDLE_POLL_S: Final = 5.0
 _BUSY_POLL_S: Final = 0.25
 _STORAGE_PAUSE_S: Final = 2.0
 _ABANDONED: Final = "nobody recorded what came of sending it"
@@ -67,6 +68,8 @@ class Reconciler:
         self._clock = clock
         self._owner = owner
         self._may_inherit = alone
+        # What others leave behind when they die wakes nobody here.
+        self._idle_poll_s = _IDLE_POLL_S if alone else _SHARED_IDLE_POLL_S
         self._wake = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], str] = {}
 
@@ -159,11 +162,11 @@ class Reconciler:
     async def _until_next(self) -> float:
         due_ms = await self._journal.next_due_ms()
         if due_ms is None:
-            return _IDLE_POLL_S
+            return self._idle_poll_s
         if self._under_way:
             # What is due already may be a busy venue's; something of another may become so meanwhile.
             return _BUSY_POLL_S
-        return min(max((due_ms - self._clock.now_ms()) / 1000, 0.02), _IDLE_POLL_S)
+        return min(max((due_ms - self._clock.now_ms()) / 1000, 0.02), self._idle_poll_s)
 
     async def _sleep(self, seconds: float) -> None:
         try:

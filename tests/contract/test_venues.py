@@ -23,11 +23,15 @@ from adapters.base import (
     VenueSession,
 )
 from adapters.milo.api import EXCHANGE as MILO
+from adapters.paper import unopened_paper
 from adapters.registry import VENUES, VenueContext, venue_of
 from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served
 from gateway.orders.client_ids import ClientIds
+from gateway.workers.channel import Caller, serving
+from gateway.workers.owned_venue import OwnedVenue, VenueOwner
+from gateway.workers.seat import sockets_for
 from normalization.decimals import ceil_to
 from normalization.errors import UnsupportedOperation
 from normalization.instruments import Instrument, InstrumentKind
@@ -52,6 +56,7 @@ from tests.adapters.ccxt.recording_server import recording
 from tests.support.milo_account import milo_account
 
 OFFLINE = sorted(name for name, venue in VENUES.items() if Network.PAPER in venue.networks)
+PAPER_OF_ANOTHER = "paper, in another process"
 NOW_MS = 1_800_000_000_000
 NUMBERED = {"dydx", "lighter", "grvt", "nado"}
 """Their client order ids are numbers, too small for a tag."""
@@ -121,9 +126,9 @@ class NoonClock(SystemClock):
         return NOW_MS
 
 
-@pytest.fixture(params=[*OFFLINE, *RECORDED])
+@pytest.fixture(params=[*OFFLINE, PAPER_OF_ANOTHER, *RECORDED])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    exchange: str = request.param
+    exchange: str = request.param.partition(",")[0]
     clock = NoonClock()
     async with contextlib.AsyncExitStack() as stack:
         urls: dict[str, str] = {}
@@ -145,6 +150,8 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         context = VenueContext(data_dir=tmp_path, clock=clock, transport=transport, paper_urls=urls)
         adapter = await venue.open(context)
         stack.push_async_callback(adapter.close)
+        if request.param == PAPER_OF_ANOTHER:
+            adapter = await stack.enter_async_context(as_a_worker_has_it(adapter))
         credential = OpenCredential(
             credential_id="c-1", account_id="a-1", exchange=exchange, network=Network.PAPER, secrets=fields
         )
@@ -155,6 +162,16 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stack.push_async_callback(session.close)
         markets = await adapter.markets(Network.PAPER)
         yield Bench(adapter, session, markets.resolve("SOL" if exchange == MILO else "BTC"))
+
+
+@contextlib.asynccontextmanager
+async def as_a_worker_has_it(adapter: Adapter) -> AsyncIterator[Adapter]:
+    """``adapter`` as one of several workers reaches it."""
+    with sockets_for(()) as sockets:
+        async with serving(sockets.owner, VenueOwner(adapter).handlers()):
+            owner = Caller(sockets.owner_path)
+            yield OwnedVenue(unopened_paper(), owner)
+            owner.close()
 
 
 async def refusal_of(bench: Bench, submission: Submission) -> Reason | None:

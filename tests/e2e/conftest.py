@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
+
+from tests.support.redis_server import free_port
 
 START_WITHIN_S = 60.0
 SERVE = (sys.executable, "-m", "gateway.cli", "serve", "--demo")
@@ -20,8 +23,9 @@ SERVE = (sys.executable, "-m", "gateway.cli", "serve", "--demo")
 class Demo:
     """``venuegate serve --demo`` as a process of its own, on a free port and a data directory of its own."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *flags: str) -> None:
         self.data_dir = data_dir
+        self.flags = flags
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -29,7 +33,7 @@ class Demo:
         before = self._written_at()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*SERVE, "--port", "0", "--metrics-port", "0", "--data-dir", str(self.data_dir)],
+                [*SERVE, "--port", "0", "--metrics-port", "0", "--data-dir", str(self.data_dir), *self.flags],
                 stdout=log,
                 stderr=log,
             )
@@ -43,8 +47,16 @@ class Demo:
     def kill(self) -> None:
         """The hard way: nothing of it runs any more afterwards."""
         assert self._process is not None
+        children = self.children()
         self._process.kill()
+        for child in children:
+            child.kill()
         self._process.wait(10)
+
+    def children(self) -> list[psutil.Process]:
+        """Of a gateway with several workers: the owner and the workers, oldest first."""
+        assert self._process is not None
+        return sorted(psutil.Process(self._process.pid).children(), key=lambda child: float(child.create_time()))
 
     def stop(self) -> int:
         """The way an operator does; the exit code."""
@@ -86,6 +98,14 @@ class Demo:
         with contextlib.suppress(requests.RequestException, ValueError, KeyError):
             return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
         return False
+
+
+@pytest.fixture
+def demo_of_two(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
+    """The same with two workers."""
+    running = Demo(tmp_path / "var", "--workers", "2", "--metrics-port", str(free_port()))
+    yield running.start
+    running.close()
 
 
 @pytest.fixture

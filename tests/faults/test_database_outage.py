@@ -19,7 +19,7 @@ import pytest
 from storage.ports import JournalRow, OrderState, StorageUnavailable, Tier
 from storage.sql import Stores
 from storage.sql.postgresql.place import PostgresPlace
-from tests.support.cut_proxy import CutProxy
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.postgres_server import PostgresServer
 from tests.support.scripted_venue import ScriptedVenue
 from tests.support.served import Served, served
@@ -100,21 +100,25 @@ def server() -> Iterator[PostgresServer]:
     made.close()
 
 
-Disturbance = Callable[[PostgresServer, CutProxy], Awaitable[object]]
+Disturbance = Callable[[PostgresServer, FaultProxy], Awaitable[object]]
 DISTURBANCES: Final[dict[str, tuple[Disturbance, Disturbance]]] = {
     "stopped": (lambda s, p: asyncio.to_thread(s.stop), lambda s, p: asyncio.to_thread(s.start)),
     "killed": (lambda s, p: asyncio.to_thread(s.kill), lambda s, p: asyncio.to_thread(s.start)),
     "frozen": (lambda s, p: asyncio.to_thread(s.freeze), lambda s, p: asyncio.to_thread(s.thaw)),
-    "cut off": (lambda s, p: asyncio.to_thread(p.cut), lambda s, p: asyncio.to_thread(p.mend)),
+    "cut off": (lambda s, p: _silence(p, True), lambda s, p: _silence(p, False)),
 }
+
+
+async def _silence(proxy: FaultProxy, is_silent: bool) -> None:
+    proxy.is_silent = is_silent
 
 
 @asynccontextmanager
 async def gateway_on(
     directory: Path, server: PostgresServer, venue: ScriptedVenue
-) -> AsyncIterator[tuple[Served, CutProxy]]:
+) -> AsyncIterator[tuple[Served, FaultProxy]]:
     async with (
-        CutProxy(server.port).running() as proxy,
+        fault_proxy("127.0.0.1", server.port) as proxy,
         served(directory, {"scripted": venue}, database_url=server.url(port=proxy.port)) as gateway,
     ):
         yield gateway, proxy

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
 
 from gateway.cli.serve import cannot_listen
 from gateway.demo import Demo
@@ -153,14 +154,24 @@ async def test_production_starts_with_a_master_key_and_says_where_it_listens(tmp
     assert not (tmp_path / "var" / "demo.json").exists()
 
 
-async def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "flag", "said"),
+    [
+        ("1", "--port", "The gateway cannot listen on 127.0.0.1:{port}: another program has that address"),
+        ("2", "--port", "The gateway cannot listen on 127.0.0.1:{port}: another program has that address"),
+        ("2", "--metrics-port", "Metrics cannot be served on 127.0.0.1:{port}: another program has that address"),
+    ],
+)
+async def test_an_address_that_is_taken_is_told(tmp_path: Path, workers: str, flag: str, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        process = await spawn("serve", "--demo", "--data-dir", str(tmp_path), "--port", port, "--metrics-port", "0")
+        ports = {"--port": "0", "--metrics-port": "0", flag: port}
+        flags = [part for pair in ports.items() for part in pair]
+        process = await spawn("serve", "--demo", "--data-dir", str(tmp_path), "--workers", workers, *flags)
         async with asyncio.timeout(30):
             _, errors = await process.communicate()
     assert process.returncode == 1
-    assert f"The gateway cannot listen on 127.0.0.1:{port}: another program has that address" in errors.decode()
+    assert said.format(port=port) in errors.decode()
     assert "Traceback" not in errors.decode()
 
 

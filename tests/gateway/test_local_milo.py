@@ -18,10 +18,10 @@ async def test_the_demo_serves_milo_at_the_gateways_own_port(tmp_path: Path) -> 
     loaded = Settings.load({}, port=0, metrics_port=0, data_dir=tmp_path / "var", demo=True, master_key_file=key_file)
     assert isinstance(loaded.master_key, MasterKeyFile)
     async with opened(loaded) as gateway, gateway.running() as sites, aiohttp.ClientSession() as http:
-        assert gateway.local_milo is not None
-        user = await gateway.local_milo.venue.run(open_demo_user)
+        assert gateway.local_venues.milo is not None
+        user = await gateway.local_venues.milo.run(open_demo_user)
         headers = {"X-API-Key": user.api_key}
-        for base in (f"http://127.0.0.1:{sites.port}", gateway.local_milo.at.url):
+        for base in (f"http://127.0.0.1:{sites.port}", gateway.local_venues.urls["milo"]):
             async with http.get(f"{base}/api/v1/me", headers=headers) as response:
                 assert (await response.json())["user"]["id"] == user.user_id
             async with http.get(f"{base}/api/v1/nothing", headers=headers) as response:

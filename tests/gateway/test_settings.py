@@ -111,11 +111,9 @@ def test_all_problems_are_told_at_once_under_the_names_by_which_they_were_given(
     ]
 
 
-@pytest.mark.parametrize("redis", [{}, {"VENUEGATE_REDIS_URL": "redis://cache"}])
-def test_more_than_one_worker_is_refused_with_what_to_do_instead(redis: dict[str, str]) -> None:
-    (problem,) = problems({"VENUEGATE_WORKERS": "4", **redis})
-    assert problem.startswith("VENUEGATE_WORKERS: expected 1, because a process is one worker in this version")
-    assert "start more nodes" in problem
+def test_there_may_be_several_workers() -> None:
+    assert Settings.load({"VENUEGATE_WORKERS": "4"}).workers == 4
+    assert Settings.load({"VENUEGATE_WORKERS": "4"}, workers=2).workers == 2
 
 
 def test_redis_is_named_by_its_url_whose_password_is_never_shown() -> None:

@@ -64,6 +64,10 @@ class Talk:
         shown = {"Authorization": f"Bearer {key or self._desk.key}"} if key is not None else {}
         return await self._desk.send({"jsonrpc": "2.0", "id": id, **said}, Mcp_Session_Id=self._session, **shown)
 
+    async def cancels(self, call: object) -> Answered:
+        said = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call}}
+        return await self._desk.send(said, Mcp_Session_Id=self._session, Authorization=f"Bearer {self._desk.key}")
+
     async def structured(self) -> dict[str, Any]:
         found = (await self.heard())["result"]["structuredContent"]
         assert isinstance(found, dict)

@@ -61,6 +61,26 @@ async def test_a_session_of_an_account_is_nobody_elses_on_any_node(nodes: Nodes)
     assert (await nodes.other.ask("tools/list", key=None, Mcp_Session_Id=id)).status == 401
 
 
+async def test_who_signed_up_over_a_session_goes_on_over_it_on_every_node(
+    nodes: Nodes, redis_process: RedisProcess
+) -> None:
+    one, other = nodes
+    id = await session_at(one, None)
+    # The other node knows it as nobody's by now.
+    assert (await other.ask("tools/list", key=None, Mcp_Session_Id=id)).status == 200
+    sessions = one.gateway.gateway.mcp.sessions
+    session = sessions.find(id)
+    assert session is not None
+    await session.becomes(one.account.account_id, one.key)
+    await sessions.share(session)
+    called = await other.call("get_balance", one.with_credential(), key=None, Mcp_Session_Id=id)
+    assert called.result["isError"] is False
+    assert (await other.ask("ping", key=other.key, Mcp_Session_Id=id)).status == 404, "it is nobody else's"
+    kept = b"".join(redis_process.ask("GET", key) for key in redis_process.ask("KEYS", "vg:mcp-session:*"))
+    for secret in (id, one.key):
+        assert secret.encode() not in kept
+
+
 async def test_a_session_that_one_node_deletes_ends_on_the_others(nodes: Nodes) -> None:
     id = await session_at(nodes.one, None)
     assert (await nodes.other.send(b"", method="DELETE", Mcp_Session_Id=id)).status == 200
@@ -95,8 +115,8 @@ class Worker:
             RedisSessions(self._server), self.clock, is_away=lambda: self.away, at_most=3, idle_s=60
         )
 
-    async def opened(self) -> Session:
-        session = self.sessions.open(None)
+    async def opened(self, account_id: str | None = None) -> Session:
+        session = self.sessions.open(account_id)
         await self.sessions.share(session)
         return session
 
@@ -158,7 +178,7 @@ async def test_a_session_in_use_is_not_asked_about_again_for_two_seconds(
     workers: tuple[Worker, Worker], proxy: FaultProxy
 ) -> None:
     one, other = workers
-    theirs = await one.opened()
+    theirs = await one.opened("a-1")
     for _ in range(5):
         assert await other.found(theirs.id)
     asked = proxy.chunks

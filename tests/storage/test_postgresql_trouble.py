@@ -15,10 +15,12 @@ import pytest
 from storage.ports import StorageUnavailable
 from storage.sql import Stores, place_of
 from storage.sql.places import SqlitePlace
-from storage.sql.postgresql.failures import too_old
+from storage.sql.postgresql.connecting import Connector
+from storage.sql.postgresql.database import engine_over
+from storage.sql.postgresql.failures import in_words, too_old
 from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import account, order
-from tests.support.cut_proxy import CutProxy
+from tests.support.fault_proxy import fault_proxy
 from tests.support.postgres_databases import PostgresDatabases, sessions_ended
 from tests.support.postgres_server import LOCKED_USER, PASSWORD, PostgresServer
 
@@ -184,6 +186,14 @@ async def test_a_table_that_somebody_locked_is_waited_for_no_longer_than_a_reque
         assert await stores.journal.row("order-2") is None, "nothing happens after its time"
 
 
+async def test_a_pool_that_is_used_up_for_too_long_is_a_server_that_does_not_answer(empty_url: str) -> None:
+    pool = engine_over(Connector(empty_url, patience_s=0.5), 1, flushes=False)
+    async with pool.connect():
+        with pytest.raises(StorageUnavailable, match="did not answer in time"), in_words("PostgreSQL"):
+            await pool.connect().start()
+    await pool.dispose()
+
+
 async def test_no_connection_left_is_told(empty_url: str) -> None:
     await run(empty_url, f"ALTER USER {LOCKED_USER} CONNECTION LIMIT 0")
     found = await refusal(locked(empty_url, PASSWORD))
@@ -277,11 +287,11 @@ async def test_a_server_that_freezes_is_refused_at_once_after_the_first_wait(ser
 
 
 async def test_a_server_that_is_cut_off_is_got_over_on_new_connections(server: PostgresServer, url: str) -> None:
-    async with CutProxy(server.port).running() as proxy, opened(server.url(port=proxy.port)) as stores:
+    async with fault_proxy("127.0.0.1", server.port) as proxy, opened(server.url(port=proxy.port)) as stores:
         await stores.journal.insert([order(1)])
-        proxy.cut()
+        proxy.is_silent = True
         await _refused_in_time(stores, 100)
-        proxy.mend()
+        proxy.is_silent = False
         await _until_it_stores(stores, 2)
         assert await stores.directory.revision() >= 0
 

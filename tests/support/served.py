@@ -23,6 +23,7 @@ from gateway.keyring import Keyring, MasterKeyRing
 from gateway.settings import Settings
 from gateway.sharing import open_sharing
 from gateway.vault import Vault
+from gateway.workers.worker import Worker
 from storage.ports import Account, ApiKey, Credential, KeyEnvironment, Scopes, Tier
 from tests.support.manual_clock import START_MS
 from tests.support.scripted_venue import ScriptedVenue
@@ -141,9 +142,10 @@ async def served(
     database_url: str | None = None,
     redis_url: str | None = None,
     redis_answers_within_s: float = PATIENCE_S,
+    worker: Worker | None = None,
     **more_settings: Any,
 ) -> AsyncIterator[Served]:
-    """Of several on one ``directory``, each is a node; with ``redis_url`` they share their limits."""
+    """Of several on one ``directory``, each is a node, or a ``worker``; with ``redis_url`` they share their limits."""
     clock = clock or SystemClock()
     settings = Settings.load(
         {},
@@ -172,6 +174,7 @@ async def served(
             adapters=adapters if adapters is not None else {"scripted": ScriptedVenue()},
             clock=clock,
             sharing=sharing,
+            worker=worker,
         )
         async with (
             gateway.running() as sites,

@@ -102,7 +102,8 @@ def trouble(error: BaseException, server: str) -> Trouble | None:
     if isinstance(error, StorageUnavailable):
         return Trouble(error, is_lost=True)
     found = _driver_error(error)
-    if isinstance(found, TimeoutError):
+    # The pool's own is none by its class: whoever waits for a connection that long waits for the server, too.
+    if isinstance(found, TimeoutError | exc.TimeoutError):
         return Trouble(silent(server), is_lost=True)
     if isinstance(found, OSError):
         return Trouble(unreachable(server, found), is_lost=True)
