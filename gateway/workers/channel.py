@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import msgspec
 
 from gateway.single_flight import SingleFlight
-from gateway.steps import begun
+from gateway.steps import Begun, begun
 from gateway.workers.failures import Failure, failure_of, raised
 
 A = TypeVar("A")
@@ -199,15 +199,14 @@ class _Served:
     def __init__(self, methods: Mapping[str, tuple[Method[Any, Any], Handler]]) -> None:
         self._methods = methods
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[Begun[None]] = set()
         self.frames = _Frames(self._asked, lambda: None)
 
     def _asked(self, frame: bytes) -> None:
         answering = begun(self._answer(_asks.decode(frame)), self._loop)
         if answering is not None:
-            task = asyncio.create_task(answering.rest())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._under_way.add(answering)
+            answering.then(self._under_way.discard)
 
     async def _answer(self, ask: Ask) -> None:
         try:
