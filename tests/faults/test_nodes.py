@@ -134,9 +134,11 @@ async def test_a_worker_that_stalls_between_commit_and_send_never_sends_late(sce
     before = {row.order_key for row in await fleet.rows()}
     # The word that a row is stored is long on its way, so that it arrives while the worker stands still.
     proxy.latency_s = 0.15
-    for stall_s in (5.0, 30.0, 120.0) if soak else (5.0,):
-        await _stall(fleet, traders, fleet.nodes[0], stall_s)
-    proxy.latency_s = 0.0
+    try:
+        for stall_s in (5.0, 30.0, 120.0) if soak else (5.0,):
+            await _stall(fleet, traders, fleet.nodes[0], stall_s)
+    finally:
+        proxy.latency_s = 0.0
     found = await fleet.until_decided(traders.answers, within_s=DECIDED_WITHIN_S)
     rows = [row for row in await fleet.rows() if row.order_key not in before]
     held_up = [row for row in rows if row.reason == Reason.SEND_DEADLINE_PASSED]
@@ -152,7 +154,7 @@ async def test_a_worker_that_stalls_between_commit_and_send_never_sends_late(sce
 async def _stall(fleet: Fleet, traders: Traders, node: Process, stall_s: float) -> None:
     """Place orders, stop the node's processes in the middle for so long, and let them go on."""
     placing = asyncio.create_task(traders.run(60, 60.0, patience_s=stall_s + DECIDED_WITHIN_S))
-    await fleet.until_sending(node, 3)
+    await fleet.until_sending(node, 2)
     stopped = node.children()
     for process in stopped:
         process.send_signal(signal.SIGSTOP)

@@ -323,7 +323,7 @@ class Fleet:
         finally:
             await stores.close()
 
-    async def until_sending(self, node: Process, orders: int, *, within_s: float = 10.0) -> None:
+    async def until_sending(self, node: Process, orders: int, *, within_s: float = 60.0) -> None:
         """So many orders of the node's workers are stored, and nothing is stored of what came of them."""
         pids = [str(child.pid) for child in node.children()]
         connection = await asyncpg.connect(self.database_url)
