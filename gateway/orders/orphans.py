@@ -28,7 +28,8 @@ from storage.ports import Credential, Journal, JournalRow
 TRIES_AFTER_S: Final = (2.0, 30.0, 300.0)
 """The first of them when the request that opened the session is done, the others where the venue did not answer."""
 ASK_WITHIN_S: Final = 10.0
-AT_ONCE: Final = 4
+AT_ONCE: Final = 2
+"""So few, because nobody waits for it: requests come first, at the venues and in the database."""
 
 _FOUND: Final = "found open on the venue by the tag of its client order id: the journal did not have it"
 _log = structlog.get_logger(__name__)
@@ -93,11 +94,12 @@ class Orphans:
 
     async def sweep(self, credential: Credential) -> None:
         """Give every orphan among the open orders its row. Raises what the session does, and ``TimeoutError``."""
-        async with self._room, asyncio.timeout(ASK_WITHIN_S), self._sessions.use(credential) as session:
-            orders = await session.get_open_orders(None)
-        for order in orders:
-            if self._is_ours(credential, order):
-                await self._take_in(credential, order, order.client_id or "")
+        async with self._room:
+            async with asyncio.timeout(ASK_WITHIN_S), self._sessions.use(credential) as session:
+                orders = await session.get_open_orders(None)
+            for order in orders:
+                if self._is_ours(credential, order):
+                    await self._take_in(credential, order, order.client_id or "")
 
     def _is_ours(self, credential: Credential, order: Order) -> bool:
         token = self._client_ids.token_behind(order.client_id or "", credential.credential_id)

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
+from sqlalchemy import Connection, text
 
 from storage.ports import StorageUnavailable
 from storage.sql import Stores, place_of
 from storage.sql.places import SqlitePlace
 from storage.sql.postgresql.connecting import Connector
-from storage.sql.postgresql.database import engine_over
+from storage.sql.postgresql.database import OTHER_CONNECTIONS, engine_over
 from storage.sql.postgresql.failures import in_words, too_old
 from storage.sql.postgresql.place import PostgresPlace
 from tests.storage.samples import account, order
@@ -186,10 +187,24 @@ async def test_a_table_that_somebody_locked_is_waited_for_no_longer_than_a_reque
         assert await stores.journal.row("order-2") is None, "nothing happens after its time"
 
 
-async def test_a_pool_that_is_used_up_for_too_long_is_a_server_that_does_not_answer(empty_url: str) -> None:
+async def test_more_work_than_connections_is_refused_and_the_server_is_not_given_up_for_it(empty_url: str) -> None:
+    def slowly(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_sleep(0.6)"))
+
+    async with opened(empty_url) as stores:
+        outcomes = await asyncio.gather(
+            *(stores.database.read(slowly) for _ in range(3 * OTHER_CONNECTIONS)), return_exceptions=True
+        )
+        refused = [str(outcome) for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
+        assert len(refused) == 2 * OTHER_CONNECTIONS
+        assert all("may have are in use" in said for said in refused), refused
+        assert await stores.journal.insert([order(1)]) == [None]
+
+
+async def test_a_pool_that_is_used_up_for_too_long_is_told(empty_url: str) -> None:
     pool = engine_over(Connector(empty_url, patience_s=0.5), 1, flushes=False)
     async with pool.connect():
-        with pytest.raises(StorageUnavailable, match="did not answer in time"), in_words("PostgreSQL"):
+        with pytest.raises(StorageUnavailable, match="may have are in use"), in_words("PostgreSQL"):
             await pool.connect().start()
     await pool.dispose()
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from storage.sql.database import Database
 from storage.sql.postgresql.availability import Availability
 from storage.sql.postgresql.connecting import Connector
-from storage.sql.postgresql.failures import closed, is_passing, silent, trouble
+from storage.sql.postgresql.failures import busy, closed, is_passing, silent, trouble
 from storage.sql.postgresql.line import Line
 
 T = TypeVar("T")
@@ -83,7 +83,11 @@ class PostgresDatabase(Database):
         task.add_done_callback(_seen)
         done, _ = await asyncio.wait({task}, timeout=self._connector.patience_s)
         if not done:
+            asked_for_s = transaction.asked_for_s()
             transaction.abandon(task)
+            if asked_for_s < self._connector.patience_s / 2:
+                # It waited for a connection that others had: that says nothing of the server.
+                raise busy(self._connector.name)
             problem = silent(self._connector.name)
             self._availability.lost(problem)
             raise problem
@@ -109,6 +113,11 @@ class _Transaction(Generic[T]):
         self._pool = pool
         self._work = work
         self._driver: Any = None
+        self._asking_since = 0.0
+
+    def asked_for_s(self) -> float:
+        """How long it has had a connection by now, and waited for nobody but the server."""
+        return 0.0 if self._driver is None else asyncio.get_running_loop().time() - self._asking_since
 
     async def run(self) -> T:
         for _ in range(_TRIES - 1):
@@ -129,6 +138,7 @@ class _Transaction(Generic[T]):
     async def _once(self) -> T:
         async with self._pool.connect() as connection:
             self._driver = (await connection.get_raw_connection()).driver_connection
+            self._asking_since = asyncio.get_running_loop().time()
             try:
                 async with connection.begin():
                     return await connection.run_sync(self._work)

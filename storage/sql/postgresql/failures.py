@@ -20,6 +20,10 @@ _SLOW: Final = (
     "See whether it is overloaded, waits for its disk or for a lock, or is cut off by the network;"
     " the gateway goes on by itself when it answers.",
 )
+_BUSY: Final = (
+    "All connections to {server} that this process may have are in use",
+    "More is asked of it than it answers in time: run more workers or nodes, or give the server more.",
+)
 _GONE: Final = (
     "{server} ended the connection",
     "It was stopped, restarted or told to: the gateway goes on by itself when it is back.",
@@ -102,8 +106,9 @@ def trouble(error: BaseException, server: str) -> Trouble | None:
     if isinstance(error, StorageUnavailable):
         return Trouble(error, is_lost=True)
     found = _driver_error(error)
-    # The pool's own is none by its class: whoever waits for a connection that long waits for the server, too.
-    if isinstance(found, TimeoutError | exc.TimeoutError):
+    if isinstance(found, exc.TimeoutError):
+        return Trouble(busy(server), is_lost=False)
+    if isinstance(found, TimeoutError):
         return Trouble(silent(server), is_lost=True)
     if isinstance(found, OSError):
         return Trouble(unreachable(server, found), is_lost=True)
@@ -145,6 +150,11 @@ def sqlstate(error: BaseException | None) -> str | None:
 
 def silent(server: str) -> StorageUnavailable:
     return _told(_SLOW, server)
+
+
+def busy(server: str) -> StorageUnavailable:
+    """The pool had no connection to give in time: others had them all."""
+    return _told(_BUSY, server)
 
 
 def unreachable(server: str, error: OSError) -> StorageUnavailable:
