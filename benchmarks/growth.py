@@ -1,6 +1,6 @@
 """``python -m benchmarks.growth``: how a request's cost grows with what a gateway has stored and knows.
 
-Keys in its database, instruments of its venue, rows in its journal: each from few to very many. Written to
+Keys in its database, instruments of its venue, orders a second, rows in its journal: each from few to many. Written to
 ``benchmarks/out``: ``growth.json``, and a plot for each.
 """
 
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import uvloop
@@ -36,9 +36,11 @@ _CONNECTIONS: Final = 16
 _TURNS: Final = 5
 _TURN_S: Final = 1.0
 # A fast machine must not use up the limits of a minute.
-_PER_TURN: Final = 30 * CALLERS
+_PER_TURN: Final = 15 * CALLERS
 _ORDERS_PER_S: Final = 100.0
 _ORDERS: Final = 500
+_RATES: Final = (50, 100, 200, 400, 600, 800)
+_RATE_S: Final = 5.0
 _PART: Final = 50_000
 
 # Copies of an order that was really placed, as it stands when it is over, with the events that it left behind.
@@ -109,12 +111,39 @@ async def by_orders(directory: Path, cores: Cores, steps: Sequence[int], tell: C
             tell(f"{step:,} orders in the journal")
             await asyncio.to_thread(_add_orders, directory / DATABASE, (steps[at - 1] if at else 0), step)
             requests = itertools.islice(new_orders(server.callers), _ORDERS)
-            answers = await Schedule(requests, rate=_ORDERS_PER_S, count=_ORDERS).run(server.port, _CONNECTIONS)
-            own = sorted(answer.own_ms for answer in answers)
-            p50.append(round(own[len(own) // 2], 3))
-            p99.append(round(own[len(own) * 99 // 100], 3))
+            own = await _own_ms(server, requests, rate=_ORDERS_PER_S, count=_ORDERS)
+            p50.append(own.p50)
+            p99.append(own.p99)
     ys = {"p50": p50, "p99": p99}
     return Curve(name="growth-orders", x="orders in the journal", y="ms, the gateway's own part", xs=steps, ys=ys)
+
+
+async def by_rate(directory: Path, cores: Cores, rates: Sequence[int], tell: Callable[[str], None]) -> Curve:
+    """The same at so many orders a second."""
+    requests = NewOrders(limit_order)
+    p50, p99 = [], []
+    async with started("order", directory, cores, callers=CALLERS) as server:
+        await run_load(await connect(server.port, requests(server.callers), _CONNECTIONS), _TURN_S)
+        for rate in rates:
+            tell(f"{rate} orders a second")
+            count = round(rate * _RATE_S)
+            orders = itertools.islice(requests(server.callers), count)
+            own = await _own_ms(server, orders, rate=rate, count=count)
+            p50.append(own.p50)
+            p99.append(own.p99)
+    ys = {"p50": p50, "p99": p99}
+    return Curve(name="growth-rate", x="orders a second", y="ms, the gateway's own part", xs=rates, ys=ys)
+
+
+async def _own_ms(server: Server, requests: Iterator[bytes], *, rate: float, count: int) -> _OwnMs:
+    answers = await Schedule(requests, rate=rate, count=count).run(server.port, _CONNECTIONS)
+    own = sorted(answer.own_ms for answer in answers)
+    return _OwnMs(p50=round(own[len(own) // 2], 3), p99=round(own[len(own) * 99 // 100], 3))
+
+
+class _OwnMs(NamedTuple):
+    p50: float
+    p99: float
 
 
 def _add_orders(database: Path, before: int, after: int) -> None:
@@ -160,6 +189,7 @@ async def measure(most_keys: int, most_orders: int, tell: Callable[[str], None])
         return (
             await by_keys(directory / "keys", cores, _steps(1_000, most_keys), tell),
             await by_instruments(directory / "instruments", cores, (1, 10, 100, 1_000, 10_000), tell),
+            await by_rate(directory / "rate", cores, _RATES, tell),
             await by_orders(directory / "orders", cores, _steps(10, most_orders), tell),
         )
 
