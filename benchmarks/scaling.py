@@ -56,7 +56,13 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MEASURED: Final = Costs(
-    read_cpu_us=150, order_cpu_us=800, check_cpu_us=21, account_bytes=221, flush_ms=0.67, row_ms=0.28, order_bytes=2_300
+    read_cpu_us=79,
+    order_cpu_us=433,
+    check_cpu_us=13.7,
+    account_bytes=220,
+    flush_ms=0.42,
+    row_ms=0.22,
+    order_bytes=2_320,
 )
 """On the machine of ``docs/performance.md``."""
 

@@ -10,7 +10,7 @@ import msgspec
 from sandbox.milo.database import Database
 from sandbox.milo.market import Levels, TokenMarket
 from sandbox.milo.pages import Page
-from sandbox.milo.tokens import Token
+from sandbox.milo.tokens import BY_ADDRESS, Token
 from sandbox.milo.trading.orders import Order, OrderStatus, OrderType
 
 SCHEMA: Final = """
@@ -96,12 +96,9 @@ class OrderBook:
 
     # Triggers.
 
-    def levels(self, token: Token) -> Levels:
-        """The nearest prices, in ticks, at which an active order fires."""
-        return Levels(
-            below=self._db.value(_NEAREST.format("max"), token.address, False),
-            above=self._db.value(_NEAREST.format("min"), token.address, True),
-        )
+    def levels(self) -> dict[Token, Levels]:
+        """The nearest prices, in ticks, at which an active order fires, of every token that has any."""
+        return {BY_ADDRESS[address]: Levels(below, above) for address, below, above in self._db.rows(_NEAREST)}
 
     def reached(self, token: Token, ticks: int) -> list[int]:
         """The numbers of the active orders that fire at this price, oldest first."""
@@ -133,4 +130,16 @@ class OrderBook:
         return [_decode(record) for (record,) in rows]
 
 
-_NEAREST: Final = "SELECT {}(trigger_ticks) FROM orders WHERE token = ? AND rises = ? AND status = 'active'"
+# From one token to the next, and to the ends of each, by the index: however many orders there are.
+_NEAREST: Final = """
+    WITH RECURSIVE tokens (token) AS (
+        SELECT min(token) FROM orders WHERE status = 'active'
+        UNION ALL
+        SELECT (SELECT min(token) FROM orders WHERE status = 'active' AND token > tokens.token)
+        FROM tokens WHERE token IS NOT NULL
+    )
+    SELECT token,
+        (SELECT max(trigger_ticks) FROM orders WHERE token = tokens.token AND rises = 0 AND status = 'active'),
+        (SELECT min(trigger_ticks) FROM orders WHERE token = tokens.token AND rises = 1 AND status = 'active')
+    FROM tokens WHERE token IS NOT NULL
+"""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sandbox.milo.core import Core
 from sandbox.milo.parts import Part
-from sandbox.milo.tokens import TOKENS
 from sandbox.milo.trading import book, positions, trades
 from sandbox.milo.trading.book import OrderBook
 from sandbox.milo.trading.execution import Execution
@@ -17,9 +16,9 @@ def next_due(core: Core, after_ms: int, until_ms: int) -> int | None:
     after, until = after_ms // 1_000, until_ms // 1_000
     if after >= until:
         return None
-    orders, found = OrderBook(core.db, core.market), None
-    for token in TOKENS:
-        second = core.market.first_reached(token, orders.levels(token), after, until)
+    found = None
+    for token, levels in OrderBook(core.db, core.market).levels().items():
+        second = core.market.first_reached(token, levels, after, until)
         if second is not None:
             found, until = second, second - 1
     return None if found is None else found * 1_000
@@ -28,9 +27,8 @@ def next_due(core: Core, after_ms: int, until_ms: int) -> int | None:
 def run_due(core: Core, at_ms: int) -> None:
     registers = Registers(core)
     execution = Execution(core, registers, Theses(core, registers))
-    for token in TOKENS:
-        if registers.book.levels(token) != (None, None):
-            execution.fire_reached(token)
+    for token in registers.book.levels():
+        execution.fire_reached(token)
 
 
 PART = Part(
