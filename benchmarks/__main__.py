@@ -56,6 +56,8 @@ async def run(given: argparse.Namespace, directory: Path, tell: Tell) -> dict[st
         tell(f"memory with {rows:,} keys")
         growth = await memory.growth_mib(directory / "keys", cores, rows=rows, used=used)
         summary |= {"rss_growth_million_keys_mib": round(growth, 1), "key_rows": rows}
+        tell("memory of idle connections")
+        summary["connection_kib"] = round(await memory.connection_kib(directory / "connections", cores), 1)
         tell("memory with MCP sessions")
         summary["mcp_sessions_mib"] = round(await memory.sessions_mib(directory / "sessions", cores), 1)
     if SESSIONS in wanted:

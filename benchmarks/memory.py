@@ -28,6 +28,7 @@ from storage.sql import open_sqlite
 MIB: Final = 2**20
 _CALLERS: Final = 64
 _CONNECTIONS: Final = 16
+_IDLE: Final = 500
 _START_WITHIN_S: Final = 60.0
 _STOP_WITHIN_S: Final = 20.0
 
@@ -82,6 +83,21 @@ async def sessions_mib(directory: Path, cores: Cores) -> float:
             raise ServerFailed(f"opened {done.answers} of {count} sessions")
         after = await server.accounts()
     return (after.rss_bytes - before.rss_bytes) / MIB / count * MAX_SESSIONS
+
+
+async def connection_kib(directory: Path, cores: Cores) -> float:
+    """What a gateway holds for a connection that was used and is idle; it had as many as a load has before."""
+    async with started("path", directory, cores, callers=_CALLERS) as server:
+        await run_load(await connect(server.port, reads(server.callers), _CONNECTIONS), 0.5)
+        before = await server.accounts()
+        opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(_IDLE)]
+        for (reader, writer), request in zip(opened, reads(server.callers), strict=False):
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n")
+        after = await server.accounts()
+        for _, writer in opened:
+            writer.close()
+    return (after.rss_bytes - before.rss_bytes) / 1024 / _IDLE
 
 
 async def add_keys(database: Path, callers: Sequence[Caller], rows: int, used: int) -> Sequence[Caller]:

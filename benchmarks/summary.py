@@ -134,6 +134,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "key_rows": "how many keys that were",
     "venue_sessions_mib": "growth of a gateway with 200 open sessions on one venue, the dearer one of two, MiB",
     "venue_session_open_ms": "how much longer the first question of a credential takes than the same again, likewise",
+    "connection_kib": "what a gateway holds for an idle connection, KiB",
     "mcp_sessions_mib": "growth of a gateway with 10,000 open MCP sessions, MiB",
 }
 """What each figure of the summary is."""
