@@ -28,6 +28,7 @@ MEMORY = {
     "rss_after_start_mib",
     "rss_growth_million_keys_mib",
     "key_rows",
+    "connection_kib",
     "mcp_sessions_mib",
     "venue_sessions_mib",
     "venue_session_open_ms",
