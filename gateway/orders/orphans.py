@@ -29,7 +29,8 @@ TRIES_AFTER_S: Final = (2.0, 30.0, 300.0)
 """The first of them when the request that opened the session is done, the others where the venue did not answer."""
 ASK_WITHIN_S: Final = 10.0
 AT_ONCE: Final = 2
-"""So few, because nobody waits for it: requests come first, at the venues and in the database."""
+REST_S: Final = 0.05
+"""After each. Nobody waits for it: requests come first, at the venues and in the database."""
 
 _FOUND: Final = "found open on the venue by the tag of its client order id: the journal did not have it"
 _log = structlog.get_logger(__name__)
@@ -82,7 +83,9 @@ class Orphans:
         for pause in TRIES_AFTER_S:
             await self._clock.sleep(pause)
             try:
-                await self.sweep(credential)
+                async with self._room:
+                    await self.sweep(credential)
+                    await self._clock.sleep(REST_S)
                 return
             except CredentialNotFound:
                 return
@@ -94,21 +97,20 @@ class Orphans:
 
     async def sweep(self, credential: Credential) -> None:
         """Give every orphan among the open orders its row. Raises what the session does, and ``TimeoutError``."""
-        async with self._room:
-            async with asyncio.timeout(ASK_WITHIN_S), self._sessions.use(credential) as session:
-                orders = await session.get_open_orders(None)
-            for order in orders:
-                if self._is_ours(credential, order):
-                    await self._take_in(credential, order, order.client_id or "")
+        async with asyncio.timeout(ASK_WITHIN_S), self._sessions.use(credential) as session:
+            orders = await session.get_open_orders(None)
+        ours = {order.client_id or "": order for order in orders if self._is_ours(credential, order)}
+        # Asked after the venue: what is being placed has had its row since before the venue heard of it.
+        known = await self._journal.known_among(credential.credential_id, ours) if ours else ()
+        for venue_client_id, order in ours.items():
+            if venue_client_id not in known:
+                await self._take_in(credential, order, venue_client_id)
 
     def _is_ours(self, credential: Credential, order: Order) -> bool:
         token = self._client_ids.token_behind(order.client_id or "", credential.credential_id)
         return token is not None and self._adapters[credential.exchange].client_id(token) == order.client_id
 
     async def _take_in(self, credential: Credential, order: Order, venue_client_id: str) -> None:
-        # Asked after the venue: what is being placed has had its row since before the venue heard of it.
-        if await self._journal.by_venue_client_id(credential.credential_id, venue_client_id) is not None:
-            return
         row = self._row_of(credential, order, venue_client_id)
         try:
             if await self._journal.insert([row]) != [None]:

@@ -142,6 +142,13 @@ class SqlJournal(Journal):
         values = {"credential_id": credential_id, "venue_client_id": storable(venue_client_id)}
         return await self._look_up("by_venue_client_id", BY_VENUE_CLIENT_ID, values)
 
+    async def known_among(self, credential_id: str, venue_client_ids: Collection[str]) -> Collection[str]:
+        wanted = [storable(one) for one in venue_client_ids]
+        query = select(journal.c.venue_client_id).where(
+            journal.c.credential_id == credential_id, journal.c.venue_client_id.in_(wanted)
+        )
+        return await self._database.read(lambda connection: set(connection.scalars(query)))
+
     async def row(self, order_key: str) -> JournalRow | None:
         return await self._look_up("row", BY_ORDER_KEY, {"order_key": order_key})
 

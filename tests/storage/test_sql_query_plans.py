@@ -29,6 +29,7 @@ QUESTIONS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "find": lambda stores: stores.journal.find("a", "c", "o"),
     "by_venue_order_id": lambda stores: stores.journal.by_venue_order_id("a", "c", "7"),
     "by_venue_client_id": lambda stores: stores.journal.by_venue_client_id("c", "7"),
+    "known_among": lambda stores: stores.journal.known_among("c", ["7", "8"]),
     "row": lambda stores: stores.journal.row("order-1"),
     "group": lambda stores: stores.journal.group("g"),
     "events": lambda stores: stores.journal.events("order-1"),

@@ -101,6 +101,11 @@ class MemoryJournal:
         wanted = (credential_id, venue_client_id)
         return next((r for r in self.rows.values() if (r.credential_id, r.venue_client_id) == wanted), None)
 
+    async def known_among(self, credential_id: str, venue_client_ids: Collection[str]) -> Collection[str]:
+        self._check()
+        known = {row.venue_client_id for row in self.rows.values() if row.credential_id == credential_id}
+        return known.intersection(venue_client_ids)
+
     async def row(self, order_key: str) -> JournalRow | None:
         self._check()
         return self.rows.get(order_key)

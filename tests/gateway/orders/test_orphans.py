@@ -20,7 +20,7 @@ from adapters.transport import Transport
 from gateway.clock import SystemClock
 from gateway.local_venues import served as venue_served
 from gateway.orders.client_ids import ClientIds
-from gateway.orders.orphans import TRIES_AFTER_S, Orphans
+from gateway.orders.orphans import REST_S, TRIES_AFTER_S, Orphans
 from normalization.errors import ClientOrderIdConflict, OrderNoLongerKept
 from normalization.orders import Execution, Limit, OrderStatus, PostOnly, Stop, TimeInForce
 from sandbox.wires.local import OPENERS
@@ -195,6 +195,7 @@ async def test_a_credential_is_looked_at_once_and_after_the_request_that_opened_
     clock.on.release()
     async with asyncio.timeout(5):
         await shop.has_found.wait()
+        assert await clock.asked.get() == REST_S
     assert clock.asked.empty()
     await orphans.close()
 
