@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import uuid
 from typing import Final
 
@@ -18,6 +17,7 @@ from gateway.clock import Clock
 from gateway.metrics import Metrics
 from gateway.pipeline import Answer, Pipeline, Trace, refusal
 from gateway.plain import PlainEndpoint, Shown, is_whole_post, shown_in
+from gateway.random_bits import random_bits
 from gateway.written import HttpDate, WrittenAtOnce, lines_of
 from normalization.errors import (
     GatewayError,
@@ -150,16 +150,14 @@ class RequestIds:
     """Version 4 UUIDs. They are no secrets: the first half is this process's, the second needs no system call each."""
 
     def __init__(self) -> None:
-        self._bits = random.Random()  # noqa: S311
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
     def __call__(self) -> str:
-        digits = f"{self._bits.getrandbits(60):015x}"
+        digits = f"{random_bits(60):015x}"
         return f"{self._first}{digits[:3]}-{digits[3:]}"
 
     def _begin(self) -> None:
-        self._bits.seed()
         self._first = str(uuid.uuid4())[:20]
 
 

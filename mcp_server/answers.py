@@ -11,6 +11,7 @@ import contextlib
 from typing import Final
 
 from gateway.clock import Clock
+from gateway.orders.client_ids import new_client_order_id
 from gateway.orders.confirmation import ConfirmationRequired
 from gateway.pipeline import Trace
 from mcp_server import confirmations, protocol, results
@@ -99,7 +100,7 @@ class Answers:
             refusal = await self._asked(asked, needed, session, events)
         if refusal is not None:
             return _refused(asked, refusal)
-        call = call.with_client_order_id(confirmations.new_client_order_id())
+        call = call.with_client_order_id(new_client_order_id())
         return await self._performed(asked, call, Trace(asked.trace.request_id, self._clock), confirmed=True)
 
     async def _performed(self, asked: Asked, call: ToolCall, trace: Trace, *, confirmed: bool) -> bytes:

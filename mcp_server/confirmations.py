@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, Final
@@ -19,6 +18,7 @@ import msgspec
 
 from gateway.clock import Clock
 from gateway.operations.desk import Leg
+from gateway.orders.client_ids import new_client_order_id
 from gateway.orders.confirmation import ConfirmationRequired
 from gateway.pipeline import Credentials
 from mcp_server import results
@@ -146,10 +146,6 @@ def said_in(message: Message) -> Said | None:
     """The answer to our question that a call comes back with; None where it has none."""
     answer = members_of(message.params.get("inputResponses")).get(_QUESTION)
     return None if answer is None else members_of(answer)
-
-
-def new_client_order_id() -> str:
-    return f"vg-{secrets.token_hex(12)}"
 
 
 def _not_confirmed(problem: str, reason: str) -> OperationNotAllowed:

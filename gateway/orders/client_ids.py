@@ -8,11 +8,17 @@ spells the 16 bytes in its own way.
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Iterator
 from typing import Final
 
 _ID_BYTES: Final = 12
 _TAG_BYTES: Final = 4
+
+
+def new_client_order_id() -> str:
+    """For an order whose caller gave none."""
+    return f"vg-{secrets.token_hex(12)}"
 
 
 class ClientIds:

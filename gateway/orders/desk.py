@@ -8,7 +8,6 @@ The whole of it is a task of the supervisor's, so that a caller who hangs up cha
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
@@ -21,7 +20,7 @@ from gateway.clock import Clock
 from gateway.operations.desk import Canceled, Leg, Placed
 from gateway.operations.wire import Call
 from gateway.orders.classification import Next, Verdict, classify
-from gateway.orders.client_ids import ClientIds
+from gateway.orders.client_ids import ClientIds, new_client_order_id
 from gateway.orders.ledger import Ledger
 from gateway.orders.looking_up import cancel_found, venues_report
 from gateway.orders.rows import OrderRows
@@ -322,7 +321,7 @@ def _as_it_was(row: JournalRow, failure: Exception) -> JournalRow:
 
 
 def _with_minted_id(leg: Leg) -> Leg:
-    return msgspec.structs.replace(leg, client_order_id=f"vg-{secrets.token_hex(12)}")
+    return msgspec.structs.replace(leg, client_order_id=new_client_order_id())
 
 
 def _submission(row: JournalRow, leg: Leg) -> Submission:

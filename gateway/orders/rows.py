@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,20 +11,16 @@ from gateway.clock import Clock
 from gateway.operations.desk import Leg
 from gateway.orders.client_ids import ClientIds
 from gateway.orders.standing import canonical_request, is_recovered, request_hash
+from gateway.random_bits import random_bits
 from storage.ports import Credential, Journal, JournalRow
 
 LEASE_MS: Final = 15_000
 VALID_FOR_MS: Final = 10_000
 
 
-# Not the system's own: asking that gives up the interpreter's lock in the middle of an order.
-_bits: Final = random.Random()  # noqa: S311
-os.register_at_fork(after_in_child=_bits.seed)
-
-
 def new_order_key(now_ms: int) -> str:
     """Nobody else's, and no secret. Those of one time stand together in indexes, so a commit writes fewer pages."""
-    return f"{now_ms:012x}{_bits.getrandbits(80):020x}"
+    return f"{now_ms:012x}{random_bits(80):020x}"
 
 
 class OrderRows:
