@@ -61,7 +61,7 @@ fix: dev ## Format and fix what can be fixed
 bench: dev ## Measure the request path (ratios in one run)
 	@$(BIN)/python -m benchmarks
 
-bench-short: dev ## The same in at most a minute
+bench-short: dev ## The same in about two minutes
 	@$(BIN)/python -m benchmarks --short
 
 LOAD ?= order

@@ -85,7 +85,7 @@ async def profile(load: Loading, directory: Path, file: Path) -> None:
 def main() -> None:
     names = [load.name for load in LOADS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="at most a minute")
+    parser.add_argument("--short", action="store_true", help="about two minutes")
     parser.add_argument("--rounds", type=int, help="how many rounds")
     parser.add_argument(
         "--only",

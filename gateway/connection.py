@@ -1,4 +1,4 @@
-"""A connection: a plain POST to ``/v1`` is begun where its bytes arrive, aiohttp does everything else.
+"""A connection: a plain POST to ``/v1`` or ``/mcp`` is begun where its bytes arrive, aiohttp does everything else.
 
 aiohttp keeps each connection's requests in a queue that a task of the connection works off, with another task for each
 request. Most requests come alone and are all there: such a one is begun before it would have entered the queue. If it
